@@ -1,0 +1,44 @@
+//! Every number the product promises or refuses at, with its source.
+
+/// Longest object key in bytes of UTF-8. Source: S3 "Naming Amazon S3 objects"; OSS allows 1023.
+pub const KEY_BYTES_MAX: usize = 1024;
+/// Shortest and longest bucket name. Source: S3 "Bucket naming rules", the same in OSS.
+pub const BUCKET_NAME_BYTES: std::ops::RangeInclusive<usize> = 3..=63;
+/// User metadata of an object over S3, names and values together. Source: S3 "Object metadata".
+pub const METADATA_BYTES_MAX_S3: usize = 2 * 1024;
+/// User metadata of an object over OSS. Source: OSS PutObject.
+pub const METADATA_BYTES_MAX_OSS: usize = 8 * 1024;
+/// System headers kept with an object (`Content-Type`, `Cache-Control` …), each.
+pub const SYSTEM_HEADER_BYTES_MAX: usize = 4 * 1024;
+/// Part numbers. Source: S3 "Multipart upload limits", the same in OSS.
+pub const PART_NUMBERS: std::ops::RangeInclusive<u32> = 1..=10_000;
+/// Smallest part but the last, over S3. Source: S3 "Multipart upload limits".
+pub const PART_BYTES_MIN_S3: u64 = 5 * 1024 * 1024;
+/// Smallest part but the last, over OSS. Source: OSS InitiateMultipartUpload.
+pub const PART_BYTES_MIN_OSS: u64 = 100 * 1024;
+/// Largest part, and largest object put in one request. Source: S3 "Multipart upload limits".
+pub const PART_BYTES_MAX: u64 = 5 * 1024 * 1024 * 1024;
+/// Largest object: every part number at its largest.
+pub const OBJECT_BYTES_MAX: u64 = 10_000 * PART_BYTES_MAX;
+/// Most entries a listing page holds. Source: S3 ListObjectsV2.
+pub const LIST_ENTRIES_MAX: u32 = 1000;
+/// Most keys in one delete-multiple request. Source: S3 DeleteObjects.
+pub const DELETE_KEYS_MAX: usize = 1000;
+/// Most buckets an account owns, so that a lost client cannot fill the store with them.
+pub const BUCKETS_PER_ACCOUNT_MAX: usize = 10_000;
+/// Largest XML body, and the largest of `?delete` and complete-multipart.
+pub const XML_BYTES_MAX: usize = 1024 * 1024;
+/// Largest XML body of `?delete` and complete-multipart.
+pub const XML_BYTES_MAX_LONG: usize = 2 * 1024 * 1024;
+/// Deepest nesting in an XML body.
+pub const XML_DEPTH_MAX: usize = 32;
+/// Seconds a client's clock may be off. Source: S3 "RequestTimeTooSkewed", the same in OSS.
+pub const SKEW_SECONDS_MAX: i64 = 15 * 60;
+/// Longest life of a presigned V4 URL in seconds. Source: S3 "X-Amz-Expires".
+pub const PRESIGN_SECONDS_MAX: i64 = 7 * 24 * 3600;
+/// Parts in one row of a multipart content.
+pub const PARTS_PER_ROW: usize = 500;
+/// Tries of an optimistic commit before the client is asked to come back.
+pub const COMMIT_TRIES_MAX: u32 = 64;
+/// Tags of an object. Source: S3 PutObjectTagging, the same in OSS.
+pub const TAGS_MAX: usize = 10;
