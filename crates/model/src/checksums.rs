@@ -173,16 +173,16 @@ mod tests {
 
     #[test]
     fn the_value_of_a_whole_follows_from_its_parts() {
-        for algorithm in [
-            Algorithm::Crc32,
-            Algorithm::Crc32c,
-            Algorithm::Crc64Nvme,
-            Algorithm::Crc64Ecma,
-        ] {
+        for algorithm in
+            [Algorithm::Crc32, Algorithm::Crc32c, Algorithm::Crc64Nvme, Algorithm::Crc64Ecma]
+        {
             let (one, two, three) =
                 (algorithm.hash(b"1234"), algorithm.hash(b""), algorithm.hash(b"56789"));
-            let whole =
-                algorithm.combine([(one.as_slice(), 4), (two.as_slice(), 0), (three.as_slice(), 5)]);
+            let whole = algorithm.combine([
+                (one.as_slice(), 4),
+                (two.as_slice(), 0),
+                (three.as_slice(), 5),
+            ]);
             assert_eq!(whole, Some(algorithm.hash(b"123456789")), "{algorithm:?}");
         }
         assert_eq!(Algorithm::Sha1.combine([]), None);

@@ -36,8 +36,8 @@ pub const XML_DEPTH_MAX: usize = 32;
 pub const SKEW_SECONDS_MAX: i64 = 15 * 60;
 /// Longest life of a presigned V4 URL in seconds. Source: S3 "X-Amz-Expires".
 pub const PRESIGN_SECONDS_MAX: i64 = 7 * 24 * 3600;
-/// Parts in one row of a multipart content.
-pub const PARTS_PER_ROW: usize = 500;
+/// Parts in one row of a multipart content, so that a row of eight copies stays below 64 KiB.
+pub const PARTS_PER_ROW: usize = 250;
 /// Tries of an optimistic commit before the client is asked to come back.
 pub const COMMIT_TRIES_MAX: u32 = 64;
 /// Tags of an object. Source: S3 PutObjectTagging, the same in OSS.

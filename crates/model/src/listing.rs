@@ -91,9 +91,9 @@ mod tests {
     fn list(question: &Question, keys: &[&str]) -> (Vec<String>, bool) {
         let mut folder = Folder::new(question);
         let mut listed = Vec::new();
-        let keys = keys.iter().filter(|key| {
-            key.starts_with(&question.prefix) && **key > question.after.as_str()
-        });
+        let keys = keys
+            .iter()
+            .filter(|key| key.starts_with(&question.prefix) && **key > question.after.as_str());
         for key in keys {
             match folder.next(key) {
                 Verdict::Take => listed.push((*key).to_owned()),
@@ -106,12 +106,7 @@ mod tests {
     }
 
     fn question(prefix: &str, delimiter: &str, after: &str, limit: usize) -> Question {
-        Question {
-            prefix: prefix.into(),
-            delimiter: delimiter.into(),
-            after: after.into(),
-            limit,
-        }
+        Question { prefix: prefix.into(), delimiter: delimiter.into(), after: after.into(), limit }
     }
 
     const KEYS: [&str; 6] = ["a", "b/1", "b/2", "b/c/3", "bc", "d"];
@@ -128,7 +123,10 @@ mod tests {
     #[test]
     fn pages_continue_after_the_last_entry_or_prefix() {
         assert_eq!(list(&question("", "/", "", 2), &KEYS), (vec!["a".into(), "b/".into()], true));
-        assert_eq!(list(&question("", "/", "b/", 2), &KEYS), (vec!["bc".into(), "d".into()], false));
+        assert_eq!(
+            list(&question("", "/", "b/", 2), &KEYS),
+            (vec!["bc".into(), "d".into()], false)
+        );
         assert_eq!(list(&question("", "/", "", 0), &KEYS), (vec![], true));
     }
 

@@ -19,6 +19,8 @@ pub enum Principal {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Facts {
     pub principal: Principal,
+    /// The principal is the store's root account.
+    pub root: bool,
     /// The socket's peer, or the forwarded address behind a configured proxy.
     pub source: Option<IpAddr>,
     pub now_ms: i64,
@@ -39,6 +41,7 @@ impl Facts {
     pub fn system(worker: &'static str, now_ms: i64) -> Self {
         Self {
             principal: Principal::System(worker),
+            root: false,
             source: None,
             now_ms,
             secure: true,
@@ -70,6 +73,7 @@ pub enum Effect {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Principals {
     Everybody,
+    AnyAccount,
     Accounts(Vec<AccountId>),
     System,
 }
@@ -85,6 +89,8 @@ pub enum Actions {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Resources {
     All,
+    /// The account's own level: listing and creating buckets.
+    Service,
     /// The bucket and all in it.
     Bucket(BucketName),
 }
@@ -111,11 +117,12 @@ pub enum Decision {
 impl Statement {
     fn speaks_of(&self, facts: &Facts, action: Action, resource: Resource<'_>) -> bool {
         let principal = match (&self.principals, &facts.principal) {
-            (Principals::Everybody, _) => true,
+            (Principals::Everybody, _)
+            | (Principals::AnyAccount, Principal::Account(_))
+            | (Principals::System, Principal::System(_)) => true,
             (Principals::Accounts(accounts), Principal::Account(account)) => {
                 accounts.contains(account)
             }
-            (Principals::System, Principal::System(_)) => true,
             _ => false,
         };
         let action = match &self.actions {
@@ -123,11 +130,11 @@ impl Statement {
             Actions::Some(actions) => actions.contains(&action),
         };
         let resource = match (&self.resources, resource) {
-            (Resources::All, _) => true,
+            (Resources::All, _) | (Resources::Service, Resource::Service) => true,
             (Resources::Bucket(own), Resource::Bucket(bucket) | Resource::Object(bucket, _)) => {
                 own == bucket
             }
-            (Resources::Bucket(_), Resource::Service) => false,
+            (Resources::Bucket(_), Resource::Service) | (Resources::Service, _) => false,
         };
         principal && action && resource
     }
@@ -208,8 +215,7 @@ mod tests {
         };
         let facts = facts(Principal::Account(account("1")));
         for statements in [[allow.clone(), deny.clone()], [deny, allow]] {
-            let decide =
-                |action| evaluate(&statements, &facts, action, Resource::Bucket(&bucket));
+            let decide = |action| evaluate(&statements, &facts, action, Resource::Bucket(&bucket));
             assert_eq!(decide(Action::DeleteObject), Decision::Denied);
             assert_eq!(decide(Action::GetObject), Decision::Allowed);
         }

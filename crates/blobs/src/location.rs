@@ -1,0 +1,206 @@
+//! Where the copies of a blob lie, as kept by the caller.
+
+use bytes::{Buf, BufMut};
+
+use crate::error::{Error, Result};
+use crate::identifiers::{BlobId, DirectoryId, IncarnationId, SegmentId, SegmentKey};
+
+/// Version byte of [`Location::encode`].
+const VERSION: u8 = 1;
+const PLACE_FILE: u8 = 0;
+const PLACE_SEGMENT: u8 = 1;
+/// More copies than this in stored bytes are a sign of damage.
+const COPIES_MAX: usize = 64;
+
+/// Where the copies of a blob lie. Opaque above this crate: stored in metadata as bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Location {
+    pub blob: BlobId,
+    pub size_bytes: u64,
+    pub copies: Vec<CopyAt>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CopyAt {
+    pub directory: DirectoryId,
+    pub place: Place,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A file of its own, named by the blob.
+    File,
+    /// A record in a segment; `length` counts the whole record with header and padding.
+    Segment { segment: SegmentId, offset: u64, length: u64 },
+}
+
+impl Location {
+    /// The segments that hold a copy, and the bytes the copy takes there.
+    pub fn segments(&self) -> Vec<(SegmentKey, u64)> {
+        let in_segment = |copy: &CopyAt| match copy.place {
+            Place::File => None,
+            Place::Segment { segment, length, .. } => {
+                Some((SegmentKey { directory: copy.directory, segment }, length))
+            }
+        };
+        self.copies.iter().filter_map(in_segment).collect()
+    }
+
+    pub fn encode(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(32 + 64 * self.copies.len());
+        bytes.put_u8(VERSION);
+        bytes.put_slice(&self.blob.0);
+        put_varint(&mut bytes, self.size_bytes);
+        bytes.put_u8(u8::try_from(self.copies.len()).unwrap_or(u8::MAX));
+        for copy in &self.copies {
+            bytes.put_slice(&copy.directory.0);
+            match copy.place {
+                Place::File => bytes.put_u8(PLACE_FILE),
+                Place::Segment { segment, offset, length } => {
+                    bytes.put_u8(PLACE_SEGMENT);
+                    bytes.put_slice(&segment.incarnation.0);
+                    put_varint(&mut bytes, segment.number);
+                    put_varint(&mut bytes, offset);
+                    put_varint(&mut bytes, length);
+                }
+            }
+        }
+        bytes
+    }
+
+    /// # Errors
+    /// [`Error::InvalidFormat`] for anything that [`Self::encode`] does not write.
+    pub fn decode(mut bytes: &[u8]) -> Result<Self> {
+        decode(&mut bytes)
+            .filter(|_| bytes.is_empty())
+            .ok_or(Error::InvalidFormat("not a blob location of a known version"))
+    }
+}
+
+fn decode(bytes: &mut &[u8]) -> Option<Location> {
+    if bytes.try_get_u8().ok()? != VERSION {
+        return None;
+    }
+    let blob = BlobId(identifier(bytes)?);
+    let size_bytes = varint(bytes)?;
+    let count = usize::from(bytes.try_get_u8().ok()?);
+    if count > COPIES_MAX {
+        return None;
+    }
+    let mut copies = Vec::with_capacity(count);
+    for _ in 0..count {
+        let directory = DirectoryId(identifier(bytes)?);
+        let place = match bytes.try_get_u8().ok()? {
+            PLACE_FILE => Place::File,
+            PLACE_SEGMENT => {
+                let incarnation = IncarnationId(identifier(bytes)?);
+                let segment = SegmentId { incarnation, number: varint(bytes)? };
+                Place::Segment { segment, offset: varint(bytes)?, length: varint(bytes)? }
+            }
+            _ => return None,
+        };
+        copies.push(CopyAt { directory, place });
+    }
+    Some(Location { blob, size_bytes, copies })
+}
+
+fn identifier(bytes: &mut &[u8]) -> Option<[u8; 16]> {
+    let (id, rest) = bytes.split_first_chunk()?;
+    *bytes = rest;
+    Some(*id)
+}
+
+/// Seven bits a byte, lowest first; the top bit says that more follow (LEB128).
+fn put_varint(bytes: &mut Vec<u8>, mut number: u64) {
+    while number >= 0x80 {
+        bytes.put_u8((number & 0x7f) as u8 | 0x80);
+        number >>= 7;
+    }
+    bytes.put_u8(number as u8);
+}
+
+fn varint(bytes: &mut &[u8]) -> Option<u64> {
+    let mut number = 0;
+    for shift in (0..64).step_by(7) {
+        let byte = bytes.try_get_u8().ok()?;
+        let bits = u64::from(byte & 0x7f);
+        if bits << shift >> shift != bits {
+            return None;
+        }
+        number |= bits << shift;
+        if byte & 0x80 == 0 {
+            // One number has one spelling.
+            return (byte != 0 || shift == 0).then_some(number);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn any_copy() -> impl Strategy<Value = CopyAt> {
+        let segment = (any::<[u8; 16]>(), any::<u64>(), any::<u64>(), any::<u64>());
+        (any::<[u8; 16]>(), proptest::option::of(segment)).prop_map(|(directory, segment)| {
+            let place = segment.map_or(Place::File, |(incarnation, number, offset, length)| {
+                let segment = SegmentId { incarnation: IncarnationId(incarnation), number };
+                Place::Segment { segment, offset, length }
+            });
+            CopyAt { directory: DirectoryId(directory), place }
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn location_survives_its_encoding(
+            blob in any::<[u8; 16]>(),
+            size_bytes in any::<u64>(),
+            copies in proptest::collection::vec(any_copy(), 0..5),
+        ) {
+            let location = Location { blob: BlobId(blob), size_bytes, copies };
+            prop_assert_eq!(Location::decode(&location.encode()).unwrap(), location);
+        }
+
+        #[test]
+        fn garbage_is_refused_without_a_panic(
+            bytes in proptest::collection::vec(any::<u8>(), 0..200),
+        ) {
+            if let Ok(location) = Location::decode(&bytes) {
+                prop_assert_eq!(location.encode(), bytes);
+            }
+        }
+
+        #[test]
+        fn cut_or_longer_encodings_are_refused(
+            copies in proptest::collection::vec(any_copy(), 0..3),
+        ) {
+            let location = Location { blob: BlobId([7; 16]), size_bytes: 300, copies };
+            let bytes = location.encode();
+            for length in 0..bytes.len() {
+                prop_assert!(Location::decode(&bytes[..length]).is_err());
+            }
+            let longer = [&bytes[..], &[0]].concat();
+            prop_assert!(Location::decode(&longer).is_err());
+        }
+    }
+
+    #[test]
+    fn encoding_of_a_file_copy_is_as_documented() {
+        let copies = vec![CopyAt { directory: DirectoryId([2; 16]), place: Place::File }];
+        let location = Location { blob: BlobId([1; 16]), size_bytes: 300, copies };
+        let expected = [&[1u8][..], &[1; 16], &[0xac, 0x02], &[1], &[2; 16], &[0]].concat();
+        assert_eq!(location.encode(), expected);
+    }
+
+    #[test]
+    fn segment_key_survives_its_encoding() {
+        let segment = SegmentId { incarnation: IncarnationId([3; 16]), number: 0x0102 };
+        let key = SegmentKey { directory: DirectoryId([9; 16]), segment };
+        assert_eq!(SegmentKey::decode(&key.encode()).unwrap(), key);
+        assert_eq!(key.encode()[38..], [1, 2]);
+        assert!(SegmentKey::decode(&[0; 39]).is_err());
+    }
+}

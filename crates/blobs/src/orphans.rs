@@ -1,0 +1,126 @@
+//! Files of large blobs that ended processes wrote: those that metadata does not name are orphans.
+
+use crate::error::{Error, Result};
+use crate::files::file_name;
+use crate::format::{FILE_HEADER_BYTES, decode_file_header};
+use crate::identifiers::{BlobId, DirectoryId, IncarnationId};
+use crate::store::Blobs;
+
+/// Files looked at in one page at most, so that a step is bounded.
+const PAGE_FILES_MAX: usize = 1000;
+
+/// A file that the present incarnation did not write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StrayFile {
+    pub blob: BlobId,
+    pub directory: DirectoryId,
+    /// `None` if the header cannot be read: an incomplete or damaged file.
+    pub incarnation: Option<IncarnationId>,
+}
+
+/// Where a walk over all files stands. Directories are walked in the order of their ids.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileCursor {
+    directory: DirectoryId,
+    fan_out: u8,
+    after: Option<BlobId>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FilePage {
+    pub files: Vec<StrayFile>,
+    /// Where to go on; `None` when all directories have been walked.
+    pub next: Option<FileCursor>,
+}
+
+impl FileCursor {
+    pub const ENCODED_BYTES: usize = 33;
+
+    /// Directory id, then the id of the last blob seen or the least one of its folder.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut encoded = self.directory.0.to_vec();
+        encoded.push(self.fan_out);
+        encoded.extend(self.after.map_or([0; 16], |blob| blob.0));
+        encoded
+    }
+
+    /// # Errors
+    /// [`Error::InvalidFormat`] unless there are exactly [`Self::ENCODED_BYTES`] bytes.
+    pub fn decode(encoded: &[u8]) -> Result<Self> {
+        let wrong = Error::InvalidFormat("a file cursor is 33 bytes");
+        let Some((directory, rest)) = encoded.split_first_chunk::<16>() else { return Err(wrong) };
+        let Some((fan_out, blob)) = rest.split_first() else { return Err(wrong) };
+        let Ok(blob) = <[u8; 16]>::try_from(blob) else { return Err(wrong) };
+        let after = (blob != [0; 16]).then_some(BlobId(blob));
+        Ok(Self { directory: DirectoryId(*directory), fan_out: *fan_out, after })
+    }
+}
+
+impl Blobs {
+    /// A page of files that earlier incarnations wrote, in all directories that answer.
+    ///
+    /// Metadata decides which are orphans: the incarnation has ended and no location names them.
+    /// A page looks into one folder only and may be empty before the end.
+    pub async fn orphan_candidates(
+        &self,
+        from: Option<FileCursor>,
+        limit: usize,
+    ) -> Result<FilePage> {
+        let Some(cursor) = self.start_of(from) else { return Ok(FilePage::default()) };
+        let Some(member) = self.inner.member(cursor.directory) else {
+            return Ok(FilePage::default());
+        };
+        let volume = &member.volume;
+        let entries = volume.list(&format!("blobs/{:02x}", cursor.fan_out)).await?;
+        let mut blobs: Vec<BlobId> = entries.iter().filter_map(|e| e.name.parse().ok()).collect();
+        blobs.retain(|blob| cursor.after.is_none_or(|after| *blob > after));
+        blobs.sort_unstable();
+        let limit = limit.clamp(1, PAGE_FILES_MAX);
+        let more = blobs.len() > limit;
+        blobs.truncate(limit);
+        let mut page = FilePage::default();
+        for blob in &blobs {
+            let header = match volume.read_at(&file_name(*blob), 0, FILE_HEADER_BYTES).await {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                result => result.ok().and_then(|bytes| decode_file_header(&bytes)),
+            };
+            let incarnation = header.map(|(_, incarnation)| incarnation);
+            if incarnation != Some(self.inner.incarnation) {
+                let (blob, directory) = (*blob, cursor.directory);
+                page.files.push(StrayFile { blob, directory, incarnation });
+            }
+        }
+        page.next = match more {
+            true => Some(FileCursor { after: blobs.last().copied(), ..cursor }),
+            false => self.next_folder(cursor),
+        };
+        Ok(page)
+    }
+
+    /// Removes one file of a large blob; one that is not there is fine.
+    pub async fn remove_file(&self, directory: DirectoryId, blob: BlobId) -> Result<()> {
+        let Some(member) = self.inner.member(directory) else { return Ok(()) };
+        Ok(member.volume.remove(&file_name(blob)).await?)
+    }
+
+    /// The cursor itself, or the start of the next directory if its directory does not answer.
+    fn start_of(&self, from: Option<FileCursor>) -> Option<FileCursor> {
+        let Some(cursor) = from else { return self.first_of_next(None) };
+        let answers = self.inner.member(cursor.directory).is_some_and(|m| !m.volume.is_failed());
+        if answers { Some(cursor) } else { self.first_of_next(Some(cursor.directory)) }
+    }
+
+    fn next_folder(&self, cursor: FileCursor) -> Option<FileCursor> {
+        match cursor.fan_out.checked_add(1) {
+            Some(fan_out) => Some(FileCursor { fan_out, after: None, ..cursor }),
+            None => self.first_of_next(Some(cursor.directory)),
+        }
+    }
+
+    fn first_of_next(&self, directory: Option<DirectoryId>) -> Option<FileCursor> {
+        let members = self.inner.members.iter().filter(|member| !member.volume.is_failed());
+        let later = members.map(|m| m.volume.id()).filter(|id| directory.is_none_or(|d| *id > d));
+        let directory = later.min()?;
+        Some(FileCursor { directory, fan_out: 0, after: None })
+    }
+}

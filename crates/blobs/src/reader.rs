@@ -1,0 +1,357 @@
+//! Verified reading: [`BlobReader`], and the fetch of a run of chunks from the best copies.
+
+use std::collections::VecDeque;
+use std::io;
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+
+use crate::damage::{Damage, Finding};
+use crate::error::{Error, Result};
+use crate::files::file_name;
+use crate::format::{
+    CHUNK_BYTES, CRC_BYTES, RecordHeader, chunk_count, chunk_crc, chunk_length, chunk_offset,
+    u32_at,
+};
+use crate::location::{CopyAt, Location, Place};
+use crate::store::Inner;
+use crate::volume::Volume;
+
+/// Chunks read at once: 1 MiB. One run is read ahead while the one before is handed out.
+const RUN_CHUNKS: u64 = 8;
+
+/// Times `slow_read` after which another copy is asked even if its directory is slow too.
+const SLOW_ROUNDS: u32 = 10;
+
+/// A range of a blob on its way out.
+pub struct BlobReader {
+    inner: Arc<Inner>,
+    location: Arc<Location>,
+    range: Range<u64>,
+    /// Chunks that have not been asked for.
+    chunks: Range<u64>,
+    /// First byte of the next chunk to be handed out.
+    position: u64,
+    /// Copies in the order in which they are asked, by index.
+    order: Vec<usize>,
+    ready: VecDeque<Bytes>,
+    failure: Option<Error>,
+    ahead: Option<JoinHandle<Run>>,
+}
+
+/// What a run of chunks came to: intact chunks up to the first that no copy has.
+struct Run {
+    chunks: Vec<Bytes>,
+    failure: Option<Error>,
+    order: Vec<usize>,
+}
+
+impl BlobReader {
+    pub(crate) fn new(inner: Arc<Inner>, location: Location, range: Range<u64>) -> Self {
+        let valid = range.start <= range.end && range.end <= location.size_bytes;
+        let chunk = CHUNK_BYTES as u64;
+        let chunks = match valid && range.start < range.end {
+            true => range.start / chunk..range.end.div_ceil(chunk),
+            false => 0..0,
+        };
+        let rank = |copy: &CopyAt| inner.member(copy.directory).map_or(3, |m| m.volume.read_rank());
+        let mut order: Vec<usize> = (0..location.copies.len()).collect();
+        order.sort_by_key(|index| location.copies.get(*index).map(rank));
+        Self {
+            inner,
+            location: Arc::new(location),
+            range,
+            position: chunks.start * chunk,
+            chunks,
+            order,
+            ready: VecDeque::new(),
+            failure: (!valid).then_some(Error::InvalidRange),
+            ahead: None,
+        }
+    }
+
+    /// The next bytes of the range, checked; `None` at the end and after an error.
+    ///
+    /// Yields slices in order, each of at most [`CHUNK_BYTES`] (128 KiB).
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] when no copy of a chunk is intact, [`Error::Missing`] when none is where
+    /// the location says, [`Error::Unavailable`] when a directory that may have it does not answer.
+    /// Chunks already yielded were intact.
+    pub async fn next(&mut self) -> Option<Result<Bytes>> {
+        loop {
+            if let Some(chunk) = self.ready.pop_front() {
+                return Some(Ok(chunk));
+            }
+            match self.next_batch().await? {
+                Ok(batch) => self.ready.extend(batch),
+                Err(error) => return Some(Err(error)),
+            }
+        }
+    }
+
+    /// As [`Self::next`], up to 1 MiB at once.
+    pub(crate) async fn next_batch(&mut self) -> Option<Result<Vec<Bytes>>> {
+        if let Some(error) = self.failure.take() {
+            self.chunks = 0..0;
+            return Some(Err(error));
+        }
+        let run = match self.ahead.take() {
+            Some(ahead) => ahead.await.unwrap_or_else(|_| Run {
+                chunks: Vec::new(),
+                failure: Some(Error::Unavailable(self.location.blob)),
+                order: Vec::new(),
+            }),
+            None => {
+                let chunks = self.next_run()?;
+                fetch(&self.inner, &self.location, chunks, self.order.clone()).await
+            }
+        };
+        self.order = run.order;
+        self.failure = run.failure;
+        if self.failure.is_none() {
+            self.read_ahead();
+        }
+        let cut: Vec<Bytes> = run.chunks.into_iter().map(|chunk| self.cut(chunk)).collect();
+        match cut.is_empty() {
+            true => self.failure.take().map(Err),
+            false => Some(Ok(cut)),
+        }
+    }
+
+    fn next_run(&mut self) -> Option<Range<u64>> {
+        let start = self.chunks.start;
+        let end = self.chunks.end.min(start + RUN_CHUNKS);
+        self.chunks.start = end;
+        (start < end).then_some(start..end)
+    }
+
+    fn read_ahead(&mut self) {
+        let Some(chunks) = self.next_run() else { return };
+        let (inner, location) = (Arc::clone(&self.inner), Arc::clone(&self.location));
+        let order = self.order.clone();
+        self.ahead = Some(
+            self.inner.runtime.spawn(async move { fetch(&inner, &location, chunks, order).await }),
+        );
+    }
+
+    /// The part of the next chunk that lies in the range.
+    fn cut(&mut self, mut chunk: Bytes) -> Bytes {
+        let start = self.position;
+        self.position += chunk.len() as u64;
+        // Both fit: a chunk is small, and the range touches it.
+        chunk.truncate(self.range.end.saturating_sub(start).min(chunk.len() as u64) as usize);
+        let skipped = self.range.start.saturating_sub(start).min(chunk.len() as u64);
+        chunk.slice(skipped as usize..)
+    }
+}
+
+/// Why a copy gave no chunk at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Failure {
+    Missing,
+    Corrupt,
+    /// The directory is absent or does not answer: nothing is known of the copy.
+    Unavailable,
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::NotFound => Self::Missing,
+            io::ErrorKind::TimedOut | io::ErrorKind::NotConnected => Self::Unavailable,
+            _ => Self::Corrupt,
+        }
+    }
+}
+
+/// Chunks of one copy; `None` for those that are damaged.
+pub(crate) type Fetched = std::result::Result<Vec<Option<Bytes>>, Failure>;
+
+/// Reads a run of chunks, from further copies as far as the first ones fail or are slow.
+async fn fetch(inner: &Inner, location: &Location, chunks: Range<u64>, order: Vec<usize>) -> Run {
+    let length = usize::try_from(chunks.end - chunks.start).unwrap_or(0);
+    let mut whole: Vec<Option<Bytes>> = vec![None; length];
+    let mut failures: Vec<(usize, Failure)> = Vec::new();
+    let mut waiting: VecDeque<usize> = order.iter().copied().collect();
+    let mut running: FuturesUnordered<BoxFuture<'_, (usize, Fetched)>> = FuturesUnordered::new();
+    let mut slow: Vec<usize> = Vec::new();
+    let mut asked = Vec::new();
+    let mut patience = SLOW_ROUNDS;
+    while whole.iter().any(Option::is_none) {
+        if running.is_empty() {
+            let Some(next) = waiting.pop_front() else { break };
+            asked.push(next);
+            running.push(Box::pin(ask(inner, location, next, chunks.clone())));
+        }
+        tokio::select! {
+            Some((index, fetched)) = running.next() => {
+                asked.retain(|other| *other != index);
+                if let Err(failure) = merge(&mut whole, fetched) {
+                    failures.push((index, failure));
+                }
+            }
+            () = sleep(inner.settings.slow_read), if !waiting.is_empty() => {
+                for index in asked.iter().filter(|index| !slow.contains(index)) {
+                    note_slow(inner, location, *index);
+                }
+                slow.extend(&asked);
+                patience = patience.saturating_sub(1);
+                let quick = |index: &usize| patience == 0 || is_quick(inner, location, *index);
+                let Some(next) = waiting.pop_front_if(|index| quick(index)) else { continue };
+                asked.push(next);
+                running.push(Box::pin(ask(inner, location, next, chunks.clone())));
+            }
+        }
+    }
+    drop(running);
+    let complete = whole.iter().all(Option::is_some);
+    let failure = (!complete).then(|| verdict(location, &failures));
+    report(inner, location, &failures, complete);
+    let bad = |index: &usize| slow.contains(index) || failures.iter().any(|(i, _)| i == index);
+    let (last, mut order): (Vec<usize>, Vec<usize>) = order.into_iter().partition(bad);
+    order.extend(last);
+    Run { chunks: whole.into_iter().map_while(|chunk| chunk).collect(), failure, order }
+}
+
+async fn ask(
+    inner: &Inner,
+    location: &Location,
+    index: usize,
+    chunks: Range<u64>,
+) -> (usize, Fetched) {
+    let copy = location.copies.get(index);
+    let found = copy.and_then(|copy| Some((copy, inner.member(copy.directory)?)));
+    let fetched = match found {
+        Some((copy, member)) => fetch_copy(&member.volume, location, copy, chunks).await,
+        None => Err(Failure::Unavailable),
+    };
+    (index, fetched)
+}
+
+/// Fills the gaps of `whole`; a failure if this copy had a damaged chunk.
+fn merge(whole: &mut [Option<Bytes>], fetched: Fetched) -> std::result::Result<(), Failure> {
+    let fetched = fetched?;
+    let damaged = fetched.iter().any(Option::is_none);
+    for (slot, chunk) in whole.iter_mut().zip(fetched) {
+        if slot.is_none() {
+            *slot = chunk;
+        }
+    }
+    if damaged { Err(Failure::Corrupt) } else { Ok(()) }
+}
+
+fn note_slow(inner: &Inner, location: &Location, index: usize) {
+    let copy = location.copies.get(index);
+    if let Some(member) = copy.and_then(|copy| inner.member(copy.directory)) {
+        member.volume.note_slow();
+    }
+}
+
+/// When all directories are slow they are overloaded, and asking them twice would make it worse.
+fn is_quick(inner: &Inner, location: &Location, index: usize) -> bool {
+    let copy = location.copies.get(index);
+    copy.and_then(|copy| inner.member(copy.directory)).is_some_and(|m| m.volume.read_rank() == 0)
+}
+
+/// What to say when a chunk was to be had nowhere.
+fn verdict(location: &Location, failures: &[(usize, Failure)]) -> Error {
+    let any = |wanted| failures.iter().any(|(_, failure)| *failure == wanted);
+    match () {
+        () if any(Failure::Unavailable) => Error::Unavailable(location.blob),
+        () if any(Failure::Corrupt) => Error::Damaged(location.blob),
+        () => Error::Missing(location.blob),
+    }
+}
+
+/// Queues bad copies for repair. A location of which no copy is there is merely old.
+fn report(inner: &Inner, location: &Location, failures: &[(usize, Failure)], complete: bool) {
+    let corrupt = failures.iter().any(|(_, failure)| *failure == Failure::Corrupt);
+    for (index, failure) in failures {
+        let what = match failure {
+            Failure::Corrupt => Damage::Corrupt,
+            Failure::Missing if complete || corrupt => Damage::Missing,
+            _ => continue,
+        };
+        if let Some(copy) = location.copies.get(*index) {
+            let (blob, directory) = (location.blob, copy.directory);
+            inner.damage.push(Finding { blob, directory, what });
+        }
+    }
+}
+
+/// Reads and checks a run of chunks of one copy.
+pub(crate) async fn fetch_copy(
+    volume: &Volume,
+    location: &Location,
+    copy: &CopyAt,
+    chunks: Range<u64>,
+) -> Fetched {
+    match copy.place {
+        Place::File => fetch_from_file(volume, location, chunks).await,
+        Place::Segment { .. } => {
+            let (_, record, header) = read_record(volume, location, copy).await?;
+            let Some((_, checksums)) = header.front(&record) else { return Err(Failure::Corrupt) };
+            let payload = record.slice(header.payload_offset()..);
+            let chunk = |chunk: u64| {
+                let start = usize::try_from(chunk).ok()?.checked_mul(CHUNK_BYTES)?;
+                let end = start.checked_add(chunk_length(location.size_bytes, chunk))?;
+                payload.get(start..end)?;
+                let checksum = u32_at(&checksums, start / CHUNK_BYTES * CRC_BYTES)?;
+                let bytes = payload.slice(start..end);
+                (chunk_crc(location.blob, chunk, &bytes) == checksum).then_some(bytes)
+            };
+            Ok(chunks.map(chunk).collect())
+        }
+    }
+}
+
+async fn fetch_from_file(volume: &Volume, location: &Location, chunks: Range<u64>) -> Fetched {
+    let count = chunk_count(location.size_bytes);
+    let lengths = chunks.clone().map(|chunk| chunk_length(location.size_bytes, chunk) + CRC_BYTES);
+    if chunks.end > count {
+        return Err(Failure::Corrupt);
+    }
+    let offset = chunk_offset(chunks.start);
+    let file = file_name(location.blob);
+    let mut bytes = volume.read_at(&file, offset, lengths.clone().sum()).await?;
+    let mut next = |(chunk, length): (u64, usize)| {
+        let mut data = bytes.split_to(length.min(bytes.len()));
+        let checksum = data.split_off(length.checked_sub(CRC_BYTES)?.min(data.len()));
+        let right = chunk_crc(location.blob, chunk, &data) == u32_at(&checksum, 0)?;
+        right.then_some(data)
+    };
+    Ok(chunks.zip(lengths).map(&mut next).collect())
+}
+
+/// Description, whole record and header of a copy in a segment; the payload is not checked yet.
+///
+/// A record of another blob, or none, means that the location is old.
+pub(crate) async fn read_record(
+    volume: &Volume,
+    location: &Location,
+    copy: &CopyAt,
+) -> std::result::Result<(Bytes, Bytes, RecordHeader), Failure> {
+    let Place::Segment { segment, offset, length } = copy.place else {
+        return Err(Failure::Missing);
+    };
+    // A location is from metadata, but its length must not decide how much memory is taken.
+    let limit =
+        location.size_bytes.saturating_add(64 * 1024).saturating_add(location.size_bytes / 64);
+    let length = usize::try_from(length.min(limit)).map_err(|_| Failure::Corrupt)?;
+    let record = volume.read_at(&segment.file(), offset, length).await?;
+    let Some(header) = RecordHeader::decode(&record) else { return Err(Failure::Corrupt) };
+    if header.blob != location.blob {
+        return Err(Failure::Missing);
+    }
+    let here = header.segment == segment
+        && header.offset == offset
+        && u64::from(header.payload_bytes) == location.size_bytes;
+    let (description, _) = header.front(&record).filter(|_| here).ok_or(Failure::Corrupt)?;
+    Ok((description, record, header))
+}

@@ -1,0 +1,332 @@
+//! A directory in use: its disk under a time limit, its health and its counters.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::{Instant, timeout};
+
+use crate::directory::Directory;
+use crate::disk::{Disk, DiskFuture, Entry, Space};
+use crate::identifiers::DirectoryId;
+use crate::identity::Identity;
+use crate::settings::Settings;
+
+/// Reads that fail one after another before the directory counts as failed: one bad sector must
+/// not take a whole disk away.
+const READ_ERRORS_MAX: u32 = 16;
+/// A directory that was slow once is asked last for so long.
+const SLOW_PENALTY: Duration = Duration::from_secs(10);
+
+/// Time limits that an operation may take on a disk that is busy with others.
+const BUSY_ROUNDS: u32 = 4;
+
+const ENOMEM: i32 = 12;
+const EEXIST: i32 = 17;
+const ENFILE: i32 = 23;
+const EMFILE: i32 = 24;
+const ENOSPC: i32 = 28;
+const EROFS: i32 = 30;
+const EDQUOT: i32 = 122;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DirectoryState {
+    Healthy,
+    /// Takes no new blobs until space returns; reads and removals go on.
+    Full,
+    /// Takes no new blobs.
+    ReadOnly,
+    /// Takes no new blobs and is read last, until the process starts again.
+    Failed {
+        reason: String,
+    },
+}
+
+/// What is known of a directory, for status pages and metrics.
+#[derive(Clone, Debug)]
+pub struct DirectoryStatus {
+    pub id: DirectoryId,
+    pub path: PathBuf,
+    pub zone: String,
+    pub region: String,
+    pub state: DirectoryState,
+    pub space: Space,
+    pub errors: u64,
+    pub read_bytes: u64,
+    pub written_bytes: u64,
+}
+
+struct Health {
+    state: DirectoryState,
+    space: Space,
+    space_known_at: Option<Instant>,
+    read_errors: u32,
+    slow_until: Option<Instant>,
+}
+
+pub(crate) struct Volume {
+    pub identity: Identity,
+    path: PathBuf,
+    disk: Option<Arc<dyn Disk>>,
+    health: Mutex<Health>,
+    refreshing: AtomicBool,
+    opened_at: Instant,
+    /// When the disk last answered anything, counted from `opened_at`.
+    finished_at_ms: AtomicU64,
+    errors: AtomicU64,
+    read_bytes: AtomicU64,
+    written_bytes: AtomicU64,
+    operation_timeout: Duration,
+    space_refresh: Duration,
+    reserve_bytes: u64,
+}
+
+impl Volume {
+    pub fn new(directory: Directory, settings: &Settings) -> Self {
+        let state = match directory.disk {
+            Some(_) => DirectoryState::Healthy,
+            None => DirectoryState::Failed { reason: "not found".into() },
+        };
+        Self {
+            identity: directory.identity,
+            path: directory.path,
+            disk: directory.disk,
+            health: Mutex::new(Health {
+                state,
+                space: Space::default(),
+                space_known_at: None,
+                read_errors: 0,
+                slow_until: None,
+            }),
+            refreshing: AtomicBool::new(false),
+            opened_at: Instant::now(),
+            finished_at_ms: AtomicU64::new(0),
+            errors: AtomicU64::new(0),
+            read_bytes: AtomicU64::new(0),
+            written_bytes: AtomicU64::new(0),
+            operation_timeout: settings.operation_timeout,
+            space_refresh: settings.space_refresh,
+            reserve_bytes: settings.reserve_bytes,
+        }
+    }
+
+    pub fn id(&self) -> DirectoryId {
+        self.identity.directory
+    }
+
+    pub fn status(&self) -> DirectoryStatus {
+        let health = self.health();
+        DirectoryStatus {
+            id: self.id(),
+            path: self.path.clone(),
+            zone: self.identity.zone.clone(),
+            region: self.identity.region.clone(),
+            state: health.state.clone(),
+            space: health.space,
+            errors: self.errors.load(Ordering::Relaxed),
+            read_bytes: self.read_bytes.load(Ordering::Relaxed),
+            written_bytes: self.written_bytes.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Free bytes above the reserve; `None` if no new blob may go here.
+    pub fn room(&self) -> Option<u64> {
+        let health = self.health();
+        let healthy = health.state == DirectoryState::Healthy;
+        health.space.free_bytes.checked_sub(self.reserve_bytes).filter(|room| healthy && *room > 0)
+    }
+
+    /// True if only space is wanting.
+    pub fn is_full(&self) -> bool {
+        let health = self.health();
+        health.state == DirectoryState::Full
+            || health.state == DirectoryState::Healthy
+                && health.space.free_bytes <= self.reserve_bytes
+    }
+
+    pub fn is_failed(&self) -> bool {
+        matches!(self.health().state, DirectoryState::Failed { .. })
+    }
+
+    /// Readers go to lower ranks first.
+    pub fn read_rank(&self) -> u8 {
+        let health = self.health();
+        let slow = health.slow_until.is_some_and(|until| Instant::now() < until);
+        match health.state {
+            DirectoryState::Failed { .. } => 2,
+            _ => u8::from(slow),
+        }
+    }
+
+    pub fn note_slow(&self) {
+        self.health().slow_until = Some(Instant::now() + SLOW_PENALTY);
+    }
+
+    /// Asks for the free space; a full directory that has room again is healthy.
+    pub async fn refresh_space(&self) {
+        let answer = self.bounded("space", self.disk().map(|disk| disk.space())).await;
+        let mut health = self.health();
+        health.space_known_at = Some(Instant::now());
+        let Ok(space) = answer else { return };
+        health.space = space;
+        if health.state == DirectoryState::Full && space.free_bytes > self.reserve_bytes {
+            health.state = DirectoryState::Healthy;
+        }
+    }
+
+    /// Starts [`Self::refresh_space`] in the background if the figures are old.
+    pub fn refresh_space_soon(self: &Arc<Self>, runtime: &tokio::runtime::Handle) {
+        let known_at = self.health().space_known_at;
+        let stale = known_at.is_none_or(|at| at.elapsed() >= self.space_refresh);
+        if stale && !self.is_failed() && !self.refreshing.swap(true, Ordering::AcqRel) {
+            let volume = Arc::clone(self);
+            runtime.spawn(async move {
+                volume.refresh_space().await;
+                volume.refreshing.store(false, Ordering::Release);
+            });
+        }
+    }
+
+    pub async fn create(&self, file: &str) -> io::Result<()> {
+        self.changing("create", self.disk().map(|disk| disk.create(file))).await
+    }
+
+    pub async fn resize(&self, file: &str, size_bytes: u64) -> io::Result<()> {
+        self.changing("resize", self.disk().map(|disk| disk.resize(file, size_bytes))).await
+    }
+
+    pub async fn write_at(&self, file: &str, offset: u64, parts: Vec<Bytes>) -> io::Result<()> {
+        let length: usize = parts.iter().map(Bytes::len).sum();
+        self.written_bytes.fetch_add(length as u64, Ordering::Relaxed);
+        self.changing("write", self.disk().map(|disk| disk.write_at(file, offset, parts))).await
+    }
+
+    pub async fn sync(&self, file: &str) -> io::Result<()> {
+        self.changing("sync", self.disk().map(|disk| disk.sync(file))).await
+    }
+
+    pub async fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.changing("rename", self.disk().map(|disk| disk.rename(from, to))).await
+    }
+
+    pub fn close(&self, file: &str) {
+        if let Some(disk) = &self.disk {
+            disk.close(file);
+        }
+    }
+
+    /// Removes a file; one that is not there is fine.
+    pub async fn remove(&self, file: &str) -> io::Result<()> {
+        match self.reading("remove", self.disk().map(|disk| disk.remove(file))).await {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            result => result,
+        }
+    }
+
+    pub async fn list(&self, folder: &str) -> io::Result<Vec<Entry>> {
+        self.reading("list", self.disk().map(|disk| disk.list(folder))).await
+    }
+
+    pub async fn read_at(&self, file: &str, offset: u64, length: usize) -> io::Result<Bytes> {
+        let operation = self.disk().map(|disk| disk.read_at(file, offset, length));
+        let bytes = self.reading("read", operation).await?;
+        self.read_bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        Ok(bytes)
+    }
+
+    fn disk(&self) -> io::Result<&dyn Disk> {
+        let absent = || io::Error::new(io::ErrorKind::NotConnected, "directory is absent");
+        self.disk.as_deref().ok_or_else(absent)
+    }
+
+    /// An operation whose failure says that the directory can no longer be written.
+    async fn changing<T>(&self, what: &str, operation: io::Result<DiskFuture<T>>) -> io::Result<T> {
+        let result = self.bounded(what, operation).await;
+        if let Err(error) = &result {
+            let state = match error.raw_os_error() {
+                Some(ENOSPC | EDQUOT) => Some(DirectoryState::Full),
+                Some(EROFS) => Some(DirectoryState::ReadOnly),
+                // The process, not the disk, is short of something.
+                Some(ENOMEM | ENFILE | EMFILE | EEXIST) => None,
+                // Marked already if it was the disk's fault.
+                None if error.kind() == io::ErrorKind::TimedOut => None,
+                _ => Some(DirectoryState::Failed { reason: format!("{what}: {error}") }),
+            };
+            self.degrade(state);
+        }
+        result
+    }
+
+    /// An operation that may fail for one file without the whole directory being bad.
+    async fn reading<T>(&self, what: &str, operation: io::Result<DiskFuture<T>>) -> io::Result<T> {
+        let result = self.bounded(what, operation).await;
+        let mut health = self.health();
+        match &result {
+            Ok(_) => health.read_errors = 0,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => {}
+            Err(error) => {
+                health.read_errors += 1;
+                if health.read_errors >= READ_ERRORS_MAX {
+                    let reason = format!("{what}: {error}, {READ_ERRORS_MAX} times in a row");
+                    drop(health);
+                    self.degrade(Some(DirectoryState::Failed { reason }));
+                }
+            }
+        }
+        result
+    }
+
+    /// Waits for the disk, but not for ever.
+    ///
+    /// A disk that finishes other operations meanwhile is busy, not broken: then only this
+    /// operation is given up, and only after several times the limit.
+    async fn bounded<T>(&self, what: &str, operation: io::Result<DiskFuture<T>>) -> io::Result<T> {
+        let mut operation = operation?;
+        for _ in 0..BUSY_ROUNDS {
+            if let Ok(result) = timeout(self.operation_timeout, &mut operation).await {
+                self.finished_at_ms.store(self.now_ms(), Ordering::Relaxed);
+                if result.as_ref().is_err_and(|error| error.kind() != io::ErrorKind::NotFound) {
+                    self.errors.fetch_add(1, Ordering::Relaxed);
+                }
+                return result;
+            }
+            let idle_ms = self.now_ms().saturating_sub(self.finished_at_ms.load(Ordering::Relaxed));
+            if u128::from(idle_ms) >= self.operation_timeout.as_millis() {
+                let reason = format!("{what}: no answer in {:?}", self.operation_timeout);
+                self.degrade(Some(DirectoryState::Failed { reason }));
+                break;
+            }
+        }
+        self.errors.fetch_add(1, Ordering::Relaxed);
+        Err(io::ErrorKind::TimedOut.into())
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.opened_at.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Only ever from better to worse: a failed directory does not become merely full.
+    fn degrade(&self, state: Option<DirectoryState>) {
+        let Some(state) = state else { return };
+        let rank = |state: &DirectoryState| match state {
+            DirectoryState::Healthy => 0,
+            DirectoryState::Full => 1,
+            DirectoryState::ReadOnly => 2,
+            DirectoryState::Failed { .. } => 3,
+        };
+        let mut health = self.health();
+        if rank(&state) > rank(&health.state) {
+            tracing::error!(directory = %self.id(), path = %self.path.display(), ?state,
+                "directory takes no new blobs");
+            health.state = state;
+        }
+    }
+
+    fn health(&self) -> MutexGuard<'_, Health> {
+        self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

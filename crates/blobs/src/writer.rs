@@ -1,0 +1,288 @@
+//! Push-style writing: [`BlobWriter`].
+//!
+//! Bytes are kept in memory until they are too many for a segment; from then on they go to files
+//! in all chosen directories at once, one batch being written while the next one is gathered.
+
+use std::collections::HashSet;
+use std::mem;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::future::join_all;
+use tokio::task::JoinHandle;
+
+use crate::copying::{append_record, store_missing_copies};
+use crate::error::{Error, Result};
+use crate::files::FileCopy;
+use crate::format::{ChunkEncoder, DESCRIPTION_BYTES_MAX, Record, file_header, file_trailer};
+use crate::identifiers::BlobId;
+use crate::location::{CopyAt, Location, Place};
+use crate::store::Inner;
+
+/// Bytes gathered before they are written; twice this is held by a writer at most.
+const BATCH_BYTES: usize = 1024 * 1024;
+/// Pieces shorter than this are copied together, or the list of pieces would outweigh them.
+const SHORT_PIECE_BYTES: usize = 4096;
+
+/// A blob that is being written. Dropped before [`Self::finish`], it leaves nothing.
+pub struct BlobWriter {
+    inner: Arc<Inner>,
+    region: String,
+    blob: BlobId,
+    description: Bytes,
+    size_bytes: u64,
+    pieces: Pieces,
+    large: Option<LargeWriter>,
+}
+
+impl BlobWriter {
+    pub(crate) fn new(inner: Arc<Inner>, region: &str, blob: BlobId, description: Bytes) -> Self {
+        let region = region.to_owned();
+        let pieces = Pieces::default();
+        Self { inner, region, blob, description, size_bytes: 0, pieces, large: None }
+    }
+
+    /// Replaces the description. It is written last, so it may tell what the bytes turned out to
+    /// be.
+    pub fn set_description(&mut self, description: Bytes) {
+        self.description = description;
+    }
+
+    pub fn size_bytes(&self) -> u64 {
+        self.size_bytes
+    }
+
+    /// Adds `bytes` to the blob. Waits while the directories are behind.
+    ///
+    /// # Errors
+    /// Any error is final: drop the writer.
+    pub async fn write(&mut self, bytes: Bytes) -> Result<()> {
+        self.inner.check_open()?;
+        self.size_bytes += bytes.len() as u64;
+        self.pieces.push(bytes);
+        if self.large.is_none() && self.pieces.bytes > self.inner.settings.small_blob_bytes {
+            self.large = Some(LargeWriter::begin(&self.inner, &self.region, self.blob).await?);
+        }
+        match &mut self.large {
+            Some(large) if self.pieces.bytes >= BATCH_BYTES => {
+                large.write(self.pieces.take()).await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Makes the blob durable in all its copies and tells where they are.
+    ///
+    /// # Errors
+    /// [`Error::TooFewCopies`] or [`Error::NoSpace`]: nothing counts as stored.
+    pub async fn finish(mut self) -> Result<Location> {
+        self.inner.check_open()?;
+        if self.description.len() > DESCRIPTION_BYTES_MAX {
+            return Err(Error::DescriptionTooLong);
+        }
+        let pieces = self.pieces.take();
+        let copies = match &mut self.large {
+            None => {
+                let record = Record::new(self.blob, &self.description, pieces);
+                append_record(&self.inner, &self.region, record, &[]).await?
+            }
+            Some(large) => large.finish(pieces, self.size_bytes, &self.description).await?,
+        };
+        Ok(Location { blob: self.blob, size_bytes: self.size_bytes, copies })
+    }
+}
+
+/// Bytes that wait, without copying those that are worth a slice of their own.
+#[derive(Default)]
+struct Pieces {
+    pieces: Vec<Bytes>,
+    short: BytesMut,
+    bytes: usize,
+}
+
+impl Pieces {
+    fn push(&mut self, piece: Bytes) {
+        self.bytes += piece.len();
+        if piece.len() < SHORT_PIECE_BYTES {
+            self.short.extend_from_slice(&piece);
+            return;
+        }
+        self.end_short();
+        self.pieces.push(piece);
+    }
+
+    fn take(&mut self) -> Vec<Bytes> {
+        self.end_short();
+        self.bytes = 0;
+        mem::take(&mut self.pieces)
+    }
+
+    fn end_short(&mut self) {
+        if !self.short.is_empty() {
+            self.pieces.push(self.short.split().freeze());
+        }
+    }
+}
+
+/// The copies that are still good after a step; the others have been discarded.
+type Copies = Vec<FileCopy>;
+
+/// Writes one file in each of several directories. Steps run in tasks of their own, so that
+/// dropping the writer never leaves a half-done one behind.
+struct LargeWriter {
+    inner: Arc<Inner>,
+    region: String,
+    blob: BlobId,
+    encoder: ChunkEncoder,
+    copies: Copies,
+    step: Option<JoinHandle<Copies>>,
+}
+
+impl LargeWriter {
+    async fn begin(inner: &Arc<Inner>, region: &str, blob: BlobId) -> Result<Self> {
+        let (wanted, needed) = inner.copies(region);
+        let mut writer = Self {
+            inner: Arc::clone(inner),
+            region: region.to_owned(),
+            blob,
+            encoder: ChunkEncoder::new(blob),
+            copies: Vec::new(),
+            step: None,
+        };
+        let mut tried = HashSet::new();
+        while writer.copies.len() < wanted {
+            let held: Vec<_> = writer.copies.iter().map(|copy| copy.volume.id()).collect();
+            let missing = wanted - held.len();
+            let chosen = inner.choose(region, blob, missing, &held, &tried).await;
+            if chosen.is_empty() {
+                break;
+            }
+            for member in chosen {
+                let volume = Arc::clone(&member.volume);
+                let attempt = inner.next_attempt();
+                let mut copy =
+                    match FileCopy::create(volume, blob, inner.incarnation, attempt).await {
+                        Ok(copy) => copy,
+                        Err(_) => {
+                            tried.insert(member.volume.id());
+                            continue;
+                        }
+                    };
+                match copy.append(vec![file_header(blob, inner.incarnation)]).await {
+                    Ok(()) => writer.copies.push(copy),
+                    Err(_) => {
+                        tried.insert(member.volume.id());
+                        copy.discard().await;
+                    }
+                }
+            }
+        }
+        match writer.copies.len() {
+            enough if enough >= needed => Ok(writer),
+            possible => Err(inner.too_few(region, possible, needed)),
+        }
+    }
+
+    async fn write(&mut self, pieces: Vec<Bytes>) -> Result<()> {
+        let mut parts = Vec::with_capacity(2 * pieces.len());
+        pieces.into_iter().for_each(|piece| self.encoder.push(piece, &mut parts));
+        self.settle().await?;
+        let copies = mem::take(&mut self.copies);
+        self.step = Some(self.inner.runtime.spawn(append_to_all(copies, parts)));
+        Ok(())
+    }
+
+    /// Waits for the running step.
+    async fn settle(&mut self) -> Result<()> {
+        if let Some(step) = &mut self.step {
+            let copies = step.await.unwrap_or_default();
+            self.step = None;
+            self.copies = copies;
+        }
+        match self.copies.is_empty() {
+            true => Err(self.inner.too_few(&self.region, 0, self.inner.copies(&self.region).1)),
+            false => Ok(()),
+        }
+    }
+
+    async fn finish(
+        &mut self,
+        pieces: Vec<Bytes>,
+        size_bytes: u64,
+        description: &Bytes,
+    ) -> Result<Vec<CopyAt>> {
+        self.write(pieces).await?;
+        self.settle().await?;
+        let mut end = Vec::new();
+        self.encoder.finish(&mut end);
+        end.push(description.clone());
+        end.push(file_trailer(self.blob, size_bytes, description));
+        let copies = mem::take(&mut self.copies);
+        let (inner, region) = (Arc::clone(&self.inner), self.region.clone());
+        let (blob, description) = (self.blob, description.clone());
+        self.step = Some(self.inner.runtime.spawn(async move {
+            let copies = publish_all(append_to_all(copies, end).await).await;
+            let known = Location { blob, size_bytes, copies: places(&copies) };
+            store_missing_copies(&inner, &region, &known, &description, copies).await
+        }));
+        self.settle().await?;
+        let (_, needed) = self.inner.copies(&self.region);
+        if self.copies.len() < needed {
+            return Err(self.inner.too_few(&self.region, self.copies.len(), needed));
+        }
+        let copies = mem::take(&mut self.copies);
+        Ok(places(&copies))
+    }
+}
+
+impl Drop for LargeWriter {
+    fn drop(&mut self) {
+        let (step, copies) = (self.step.take(), mem::take(&mut self.copies));
+        if step.is_none() && copies.is_empty() {
+            return;
+        }
+        self.inner.runtime.spawn(async move {
+            let running = match step {
+                Some(step) => step.await.unwrap_or_default(),
+                None => Vec::new(),
+            };
+            join_all(running.into_iter().chain(copies).map(FileCopy::discard)).await;
+        });
+    }
+}
+
+fn places(copies: &[FileCopy]) -> Vec<CopyAt> {
+    let at = |copy: &FileCopy| CopyAt { directory: copy.volume.id(), place: Place::File };
+    copies.iter().map(at).collect()
+}
+
+async fn append_to_all(copies: Copies, parts: Vec<Bytes>) -> Copies {
+    let append = |mut copy: FileCopy| {
+        let parts = parts.clone();
+        async move {
+            let result = copy.append(parts).await;
+            (copy, result)
+        }
+    };
+    keep_good(join_all(copies.into_iter().map(append)).await).await
+}
+
+async fn publish_all(copies: Copies) -> Copies {
+    let publish = |mut copy: FileCopy| async move {
+        let result = copy.publish().await;
+        (copy, result)
+    };
+    keep_good(join_all(copies.into_iter().map(publish)).await).await
+}
+
+/// A file whose write or sync failed is thrown away, never tried again.
+async fn keep_good(results: Vec<(FileCopy, std::io::Result<()>)>) -> Copies {
+    let mut good = Vec::with_capacity(results.len());
+    for (copy, result) in results {
+        match result {
+            Ok(()) => good.push(copy),
+            Err(_) => copy.discard().await,
+        }
+    }
+    good
+}

@@ -1,0 +1,215 @@
+//! Buckets: create, delete, look at, list.
+
+use std::sync::Arc;
+
+use metadata::{Created, Scope};
+use model::{
+    Condition,
+    names::{BucketId, BucketName},
+    policy::Action,
+    records::{Account, Bucket, Versioning},
+};
+
+use crate::{Error, Need, Operation, Permit, Result, Service};
+
+pub use metadata::Usage;
+
+/// Lists the caller's buckets in order of name.
+pub struct ListBuckets {
+    pub prefix: String,
+    /// Only names that sort after it.
+    pub after: String,
+    /// Most entries wanted.
+    pub limit: usize,
+}
+
+pub struct BucketPage {
+    pub owner: Account,
+    pub buckets: Vec<Bucket>,
+    /// The last name listed, when there are more.
+    pub next: Option<String>,
+}
+
+/// Creates a bucket of the caller's.
+pub struct CreateBucket {
+    pub name: BucketName,
+    /// The location constraint as given: a region of this server, or any name.
+    pub location: Option<String>,
+    /// OSS: storage class and redundancy type.
+    pub storage_class: Option<String>,
+    pub redundancy: Option<String>,
+}
+
+pub struct CreatedBucket {
+    pub bucket: Bucket,
+    /// The caller owned it already; nothing was changed.
+    pub existed: bool,
+}
+
+/// Looks at a bucket: HEAD, location, information.
+pub struct LookAtBucket {
+    pub name: BucketName,
+    pub action: model::policy::Action,
+}
+
+pub struct BucketInfo {
+    pub bucket: Bucket,
+    pub owner: Account,
+}
+
+/// Counts what a bucket holds.
+pub struct StatBucket {
+    pub name: BucketName,
+}
+
+/// Deletes an empty bucket.
+pub struct DeleteBucket {
+    pub name: BucketName,
+}
+
+/// Switches versioning on, or suspends it.
+pub struct SetVersioning {
+    pub name: BucketName,
+    /// Never [`Versioning::Unversioned`].
+    pub versioning: Versioning,
+}
+
+/// Lists the regions of this server. The first is the default one.
+pub struct DescribeRegions;
+
+impl Service {
+    /// The account a bucket belongs to.
+    pub(crate) async fn owner(&self, bucket: &Bucket) -> Result<Account> {
+        let owner = self.metadata.account(&bucket.owner).await?;
+        owner.ok_or_else(|| Error::new(Condition::Internal, "the bucket's owner is unknown"))
+    }
+}
+
+impl Operation for ListBuckets {
+    type Output = BucketPage;
+
+    fn needs(&self) -> Vec<Need<'_>> {
+        Need::service(Action::ListAllMyBuckets)
+    }
+
+    async fn run(self, permit: Permit<'_, Self>, service: &Arc<Service>) -> Result<Self::Output> {
+        let owner = permit.caller().account.clone().ok_or(Condition::AccessDenied)?;
+        let metadata = &service.metadata;
+        let (buckets, more) =
+            metadata.buckets(&owner.id, &self.prefix, &self.after, self.limit).await?;
+        let next = buckets.last().filter(|_| more).map(|bucket| bucket.name.to_string());
+        Ok(BucketPage { owner, buckets, next })
+    }
+}
+
+impl Operation for CreateBucket {
+    type Output = CreatedBucket;
+
+    fn needs(&self) -> Vec<Need<'_>> {
+        Need::service(Action::CreateBucket)
+    }
+
+    async fn run(self, permit: Permit<'_, Self>, service: &Arc<Service>) -> Result<Self::Output> {
+        let owner = permit.caller().account_id().ok_or(Condition::AccessDenied)?;
+        let wanted = Bucket {
+            id: BucketId(0),
+            name: self.name,
+            owner: owner.clone(),
+            created_ms: service.now_ms(),
+            region: service.region_for(self.location.as_deref()),
+            location: self.location,
+            versioning: Versioning::Unversioned,
+            storage_class: self.storage_class,
+            redundancy: self.redundancy,
+        };
+        match service.metadata.create_bucket(&wanted).await? {
+            Created::New(bucket) => Ok(CreatedBucket { bucket, existed: false }),
+            Created::Taken(bucket) if bucket.owner == *owner => {
+                Ok(CreatedBucket { bucket, existed: true })
+            }
+            Created::Taken(bucket) => Err(Error::from(Condition::BucketAlreadyExists)
+                .field("BucketName", bucket.name.as_str())),
+        }
+    }
+}
+
+impl Service {
+    /// The region whose directories keep the bytes of a bucket created at `location`.
+    fn region_for(&self, location: Option<&str>) -> String {
+        let regions = self.regions();
+        let named = |region: &&String| {
+            location.is_some_and(|location| {
+                location == region.as_str() || location.strip_prefix("oss-") == Some(region)
+            })
+        };
+        regions.iter().find(named).or(regions.first()).cloned().unwrap_or_default()
+    }
+}
+
+impl Operation for LookAtBucket {
+    type Output = BucketInfo;
+
+    fn needs(&self) -> Vec<Need<'_>> {
+        Need::bucket(self.action, &self.name)
+    }
+
+    async fn run(self, permit: Permit<'_, Self>, service: &Arc<Service>) -> Result<Self::Output> {
+        let (bucket, _) = permit.bucket(&self.name)?;
+        let owner = service.owner(bucket).await?;
+        Ok(BucketInfo { bucket: bucket.clone(), owner })
+    }
+}
+
+impl Operation for StatBucket {
+    type Output = Usage;
+
+    fn needs(&self) -> Vec<Need<'_>> {
+        Need::bucket(Action::GetBucketStat, &self.name)
+    }
+
+    async fn run(self, permit: Permit<'_, Self>, service: &Arc<Service>) -> Result<Self::Output> {
+        let (bucket, _) = permit.bucket(&self.name)?;
+        Ok(service.metadata.usage(&Scope::Bucket(bucket.id)).await?)
+    }
+}
+
+impl Operation for DeleteBucket {
+    type Output = ();
+
+    fn needs(&self) -> Vec<Need<'_>> {
+        Need::bucket(Action::DeleteBucket, &self.name)
+    }
+
+    async fn run(self, permit: Permit<'_, Self>, service: &Arc<Service>) -> Result<Self::Output> {
+        let (bucket, _) = permit.bucket(&self.name)?;
+        Ok(service.metadata.delete_bucket(bucket).await?)
+    }
+}
+
+impl Operation for SetVersioning {
+    type Output = ();
+
+    fn needs(&self) -> Vec<Need<'_>> {
+        Need::bucket(Action::PutBucketVersioning, &self.name)
+    }
+
+    async fn run(self, permit: Permit<'_, Self>, service: &Arc<Service>) -> Result<Self::Output> {
+        let (bucket, _) = permit.bucket(&self.name)?;
+        if self.versioning == Versioning::Unversioned {
+            return Err(Condition::IllegalVersioningConfiguration.into());
+        }
+        Ok(service.metadata.set_versioning(bucket, self.versioning).await?)
+    }
+}
+
+impl Operation for DescribeRegions {
+    type Output = Vec<String>;
+
+    fn needs(&self) -> Vec<Need<'_>> {
+        Need::service(Action::DescribeRegions)
+    }
+
+    async fn run(self, _: Permit<'_, Self>, service: &Arc<Service>) -> Result<Self::Output> {
+        Ok(service.regions().to_vec())
+    }
+}

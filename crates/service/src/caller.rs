@@ -1,0 +1,40 @@
+//! Who asks, with what policies may ask of the request.
+
+use chrono::{DateTime, Utc};
+use model::{
+    environment::unix_ms,
+    names::AccountId,
+    policy::{Facts, Principal},
+    records::Account,
+};
+
+/// The one who asks for an operation.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    pub facts: Facts,
+    /// The account behind the principal; `None` for anonymous callers and workers.
+    pub account: Option<Account>,
+    /// `x-amz-expected-bucket-owner`: refuse when the bucket belongs to somebody else.
+    pub expected_owner: Option<String>,
+    /// `x-amz-source-expected-bucket-owner`: the same for the source of a copy.
+    pub expected_source_owner: Option<String>,
+}
+
+impl Caller {
+    /// A background worker of the server.
+    pub fn system(worker: &'static str, now: DateTime<Utc>) -> Self {
+        Self::from_facts(Facts::system(worker, unix_ms(now)), None)
+    }
+
+    pub fn from_facts(facts: Facts, account: Option<Account>) -> Self {
+        Self { facts, account, expected_owner: None, expected_source_owner: None }
+    }
+
+    /// The account's id, if the caller is one.
+    pub fn account_id(&self) -> Option<&AccountId> {
+        match &self.facts.principal {
+            Principal::Account(account) => Some(account),
+            Principal::Anonymous | Principal::System(_) => None,
+        }
+    }
+}

@@ -1,0 +1,290 @@
+//! Bytes in and out: a body becomes a blob, a content becomes a stream.
+
+use std::{
+    collections::VecDeque,
+    ops::Range,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use blobs::{BlobId, BlobReader, Location};
+use bytes::Bytes;
+use chrono::{DateTime, Duration, Utc};
+use minicbor::{Decode, Encode};
+use model::{
+    Condition,
+    limits::PART_BYTES_MAX,
+    names::{BucketId, ContentId, ObjectKey},
+    records::{Attributes, Content, ContentPart},
+};
+
+use crate::{
+    Error, Result, Service,
+    body::{Body, Digests},
+    digest::Digester,
+    readers::Ticket,
+};
+
+/// Bytes gathered before they are hashed and written in one step.
+const BATCH_BYTES: usize = 256 * 1024;
+
+/// What a blob says of itself, so that metadata can be rebuilt from blobs alone.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct Description {
+    #[n(0)]
+    pub bucket: BucketId,
+    #[n(1)]
+    pub bucket_name: String,
+    #[n(2)]
+    pub key: ObjectKey,
+    /// The last commit when the blob was begun: later blobs of a key have no lower number.
+    #[n(3)]
+    pub sequence: u64,
+    #[n(4)]
+    pub begun_ms: i64,
+    #[n(5)]
+    pub attributes: Attributes,
+    /// Upload id and part number, for a part.
+    #[n(6)]
+    pub part: Option<(model::UploadId, u32)>,
+}
+
+impl Description {
+    /// The encoded form; attributes too long for a blob's header are left out.
+    fn encode(&self) -> Bytes {
+        let encode = |description: &Self| {
+            let mut bytes = Vec::new();
+            // Writing to a `Vec` cannot fail.
+            let _ = minicbor::encode(description, &mut bytes);
+            bytes
+        };
+        let bytes = encode(self);
+        if bytes.len() <= blobs::DESCRIPTION_BYTES_MAX {
+            return bytes.into();
+        }
+        encode(&Self { attributes: Attributes::default(), ..self.clone() }).into()
+    }
+}
+
+/// A blob that is stored but not named yet. Dropped unnamed, it is swept away later.
+pub(crate) struct Stored {
+    service: Arc<Service>,
+    pub location: Location,
+    pub digests: Digests,
+    named: bool,
+}
+
+impl Stored {
+    pub fn id(&self) -> ContentId {
+        ContentId(self.location.blob.0)
+    }
+
+    /// The content of one blob that this becomes.
+    pub fn content(&self, region: &str) -> metadata::NewContent {
+        metadata::NewContent {
+            id: self.id(),
+            content: Content {
+                size_bytes: self.location.size_bytes,
+                location: Some(self.location.encode()),
+                part_rows: 0,
+                region: region.to_owned(),
+            },
+            segments: segments(&self.location),
+        }
+    }
+
+    /// To be called once a commit names it.
+    pub fn named(mut self) {
+        self.named = true;
+    }
+}
+
+impl Drop for Stored {
+    fn drop(&mut self) {
+        if !self.named {
+            self.service.unnamed.push(self.location.clone(), self.service.clock().now());
+        }
+    }
+}
+
+/// The segments a location lies in, as metadata counts them.
+pub(crate) fn segments(location: &Location) -> Vec<(Vec<u8>, u64)> {
+    let counted = location.segments().into_iter();
+    counted.map(|(key, bytes)| (key.encode().to_vec(), bytes)).collect()
+}
+
+/// Blobs that were stored for a write that then failed or went away.
+#[derive(Default)]
+pub(crate) struct Unnamed(Mutex<VecDeque<(Location, DateTime<Utc>)>>);
+
+impl Unnamed {
+    fn push(&self, location: Location, now: DateTime<Utc>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push_back((location, now));
+    }
+
+    /// One that has lain here for a minute, when a commit still under way must have ended.
+    pub fn take(&self, now: DateTime<Utc>) -> Option<Location> {
+        let mut unnamed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (_, since) = unnamed.front()?;
+        if now.signed_duration_since(since) < Duration::minutes(1) {
+            return None;
+        }
+        unnamed.pop_front().map(|(location, _)| location)
+    }
+}
+
+impl Service {
+    /// Stores a body as a blob: hashed in step with the write, checked, synced on all copies.
+    pub(crate) async fn store(
+        self: &Arc<Self>,
+        region: &str,
+        mut description: Description,
+        body: &mut dyn Body,
+        size_bytes_max: u64,
+    ) -> Result<Stored> {
+        if body.length_bytes().is_some_and(|length| length > size_bytes_max) {
+            return Err(Condition::EntityTooLarge.into());
+        }
+        description.sequence = self.metadata.engine().sequence();
+        description.begun_ms = self.now_ms();
+        let id = BlobId(self.random());
+        let mut writer = self.blobs.create(region, id, description.encode());
+        let mut digester = Digester::new(body.wants_sha256(), body.algorithm());
+        let mut size_bytes = 0;
+        loop {
+            let batch = next_batch(body).await?;
+            if batch.is_empty() {
+                break;
+            }
+            size_bytes += batch.iter().map(|bytes| bytes.len() as u64).sum::<u64>();
+            if size_bytes > size_bytes_max {
+                return Err(Condition::EntityTooLarge.into());
+            }
+            let write = async {
+                for bytes in &batch {
+                    writer.write(bytes.clone()).await?;
+                }
+                Ok::<(), Error>(())
+            };
+            let (hashed, written) =
+                futures_util::future::join(digester.update(&batch), write).await;
+            hashed.and(written)?;
+        }
+        let digests = digester.finish()?;
+        body.check(&digests)?;
+        let location = writer.finish().await?;
+        Ok(Stored { service: Arc::clone(self), location, digests, named: false })
+    }
+}
+
+/// Pulls some of a body, in pieces as they came; nothing at its end.
+async fn next_batch(body: &mut dyn Body) -> Result<Vec<Bytes>> {
+    let mut batch = Vec::new();
+    let mut gathered = 0;
+    while gathered < BATCH_BYTES {
+        match body.next().await {
+            Some(bytes) => {
+                let bytes = bytes?;
+                if !bytes.is_empty() {
+                    gathered += bytes.len();
+                    batch.push(bytes);
+                }
+            }
+            None => break,
+        }
+    }
+    Ok(batch)
+}
+
+/// The largest body of one request.
+pub(crate) const BODY_BYTES_MAX: u64 = PART_BYTES_MAX;
+
+/// Bytes of a content on their way out: every chunk was checked before it is handed out.
+pub struct ContentReader {
+    service: Arc<Service>,
+    content: ContentId,
+    /// Blobs still to be read, and which bytes of each.
+    rest: VecDeque<(Location, Range<u64>)>,
+    reader: Option<BlobReader>,
+    /// Keeps what is being read from being freed.
+    _ticket: Ticket,
+}
+
+impl ContentReader {
+    /// The next bytes, in order; `None` at the end.
+    ///
+    /// # Errors
+    /// [`Condition::DamagedData`] when no copy is intact. What came before was.
+    pub async fn next(&mut self) -> Option<Result<Bytes>> {
+        loop {
+            if let Some(reader) = &mut self.reader {
+                match reader.next().await {
+                    Some(Ok(bytes)) => return Some(Ok(bytes)),
+                    Some(Err(error)) => {
+                        self.rest.clear();
+                        self.reader = None;
+                        tracing::error!(content = %self.content, %error, "a content cannot be read");
+                        return Some(Err(error.into()));
+                    }
+                    None => self.reader = None,
+                }
+            }
+            let (location, range) = self.rest.pop_front()?;
+            self.reader = Some(self.service.blobs.read(location, range));
+        }
+    }
+}
+
+/// A content and, when it has parts, all of them.
+pub(crate) struct Layout {
+    pub content: Content,
+    pub parts: Vec<ContentPart>,
+}
+
+impl Service {
+    pub(crate) fn begin_read(&self) -> Ticket {
+        self.readers.begin(|| self.metadata.engine().sequence())
+    }
+
+    /// Where the bytes of a content lie: read whole before the first byte goes out.
+    pub(crate) async fn layout(&self, id: ContentId) -> Result<Layout> {
+        let damaged = || Error::new(Condition::DamagedData, "the object's content is missing");
+        let content = self.metadata.content(id).await?.ok_or_else(damaged)?;
+        let parts = match content.location {
+            Some(_) => Vec::new(),
+            None => self.metadata.content_parts(id).await?,
+        };
+        Ok(Layout { content, parts })
+    }
+
+    /// Reads `range` of a content.
+    pub(crate) fn read_content(
+        self: &Arc<Self>,
+        id: ContentId,
+        layout: &Layout,
+        range: Range<u64>,
+        ticket: Ticket,
+    ) -> Result<ContentReader> {
+        let mut rest = VecDeque::new();
+        if let Some(location) = &layout.content.location {
+            rest.push_back((self.decode_location(location)?, range));
+        } else {
+            let mut start = 0;
+            for part in &layout.parts {
+                let end = start + part.size_bytes;
+                let (from, to) = (range.start.max(start), range.end.min(end));
+                if from < to {
+                    let location = self.decode_location(&part.location)?;
+                    rest.push_back((location, from - start..to - start));
+                }
+                start = end;
+            }
+        }
+        Ok(ContentReader {
+            service: Arc::clone(self),
+            content: id,
+            rest,
+            reader: None,
+            _ticket: ticket,
+        })
+    }
+}

@@ -1,0 +1,165 @@
+//! What each operation means, who may do it, and what happens in the background.
+//!
+//! [`Service::call`] is the one door: it authorizes an operation, then runs it.
+
+pub mod accounts;
+mod authorize;
+pub mod body;
+pub mod buckets;
+mod caller;
+mod contents;
+mod digest;
+mod error;
+pub mod objects;
+mod readers;
+mod seal;
+pub mod uploads;
+pub mod workers;
+
+pub use accounts::{BootReport, Bootstrap, Identity};
+pub use authorize::{Need, Permit};
+pub use caller::Caller;
+pub use contents::ContentReader;
+pub use error::{Error, Result};
+
+use std::sync::Arc;
+
+use blobs::{Blobs, Location};
+use metadata::Metadata;
+use model::environment::{Clock, Entropy, unix_ms};
+use tokio::sync::Notify;
+
+/// What clients and workers ask for. Only [`Service::call`] can run one.
+pub trait Operation: Sized {
+    type Output;
+
+    /// Everything the caller must be allowed to do for this.
+    fn needs(&self) -> Vec<Need<'_>>;
+
+    fn run(
+        self,
+        permit: Permit<'_, Self>,
+        service: &Arc<Service>,
+    ) -> impl Future<Output = Result<Self::Output>>;
+}
+
+/// What a service is made of.
+pub struct Parts {
+    pub metadata: Metadata,
+    pub blobs: Blobs,
+    pub clock: Arc<dyn Clock>,
+    pub entropy: Arc<dyn Entropy>,
+    /// Seals secret keys at rest.
+    pub master_key: [u8; 32],
+    /// The first is the default one.
+    pub regions: Vec<String>,
+}
+
+/// The store: operations over metadata and blobs.
+pub struct Service {
+    pub(crate) metadata: Metadata,
+    pub(crate) blobs: Blobs,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    seal: seal::Seal,
+    regions: Vec<String>,
+    pub(crate) readers: readers::Readers,
+    pub(crate) unnamed: contents::Unnamed,
+    pub(crate) garbage_queued: Notify,
+}
+
+impl Service {
+    /// # Errors
+    /// When the master key cannot be used, or no region is named.
+    pub fn open(parts: Parts) -> Result<Arc<Self>> {
+        let Parts { metadata, blobs, clock, entropy, master_key, regions } = parts;
+        if regions.is_empty() {
+            return Err(Error::new(model::Condition::Internal, "no region is configured"));
+        }
+        Ok(Arc::new(Self {
+            metadata,
+            blobs,
+            clock,
+            entropy,
+            seal: seal::Seal::new(&master_key)?,
+            regions,
+            readers: readers::Readers::default(),
+            unnamed: contents::Unnamed::default(),
+            garbage_queued: Notify::new(),
+        }))
+    }
+
+    /// Runs an operation if `caller` may.
+    ///
+    /// # Errors
+    /// What [`Error::condition`] says; the store is then as before.
+    pub async fn call<O: Operation>(
+        self: &Arc<Self>,
+        caller: &Caller,
+        operation: O,
+    ) -> Result<O::Output> {
+        let permit = authorize::authorize(self, caller, &operation).await?;
+        operation.run(permit, self).await
+    }
+
+    /// Decides whether `caller` may run an operation, without running it: for an early answer to
+    /// `Expect: 100-continue`.
+    ///
+    /// # Errors
+    /// As [`Self::call`] would fail before running.
+    pub async fn check<O: Operation>(&self, caller: &Caller, operation: &O) -> Result<()> {
+        authorize::authorize(self, caller, operation).await.map(drop)
+    }
+
+    pub fn clock(&self) -> &dyn Clock {
+        self.clock.as_ref()
+    }
+
+    pub fn entropy(&self) -> &dyn Entropy {
+        self.entropy.as_ref()
+    }
+
+    /// The regions of this server; the first is the default one.
+    pub fn regions(&self) -> &[String] {
+        &self.regions
+    }
+
+    /// How the store is, from memory: it answers even when a disk hangs.
+    pub fn status(&self) -> Status {
+        Status { engine: self.metadata.engine().status(), directories: self.blobs.directories() }
+    }
+
+    /// Closes blobs, then metadata, with the mark of a clean end.
+    ///
+    /// # Errors
+    /// When the mark cannot be made; the next start then recovers.
+    pub async fn close(&self) -> Result<()> {
+        self.blobs.close().await;
+        self.metadata.engine().close().await.map_err(Error::internal)
+    }
+
+    pub(crate) fn now_ms(&self) -> i64 {
+        unix_ms(self.clock.now())
+    }
+
+    pub(crate) fn random<const N: usize>(&self) -> [u8; N] {
+        model::environment::random(self.entropy.as_ref())
+    }
+
+    pub(crate) fn decode_location(&self, location: &[u8]) -> Result<Location> {
+        Ok(Location::decode(location)?)
+    }
+}
+
+/// How the store is.
+pub struct Status {
+    pub engine: metadata::engine::EngineStatus,
+    pub directories: Vec<blobs::DirectoryStatus>,
+}
+
+impl Status {
+    /// Whether writes can go on.
+    pub fn ready(&self) -> bool {
+        self.engine.writable
+    }
+}

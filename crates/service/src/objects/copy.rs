@@ -1,0 +1,156 @@
+//! Copying an object: a second name for the same content, no byte copied.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use metadata::NewVersion;
+use model::{
+    Condition,
+    checksums::Algorithm,
+    names::{BucketName, ObjectKey},
+    policy::Action,
+    preconditions::Preconditions,
+    records::{Attributes, Bucket, Etag, ObjectData, Version, Versioning},
+};
+
+use super::{
+    Target,
+    read::{Found, find, object_of},
+    write::{WriteCondition, Written},
+};
+use crate::{
+    ContentReader, Need, Operation, Permit, Result, Service,
+    body::{Body, Digests},
+    contents::{BODY_BYTES_MAX, Description, Stored},
+};
+
+/// Copies a version to a key.
+pub struct CopyObject {
+    pub source: Target,
+    pub source_preconditions: Preconditions,
+    pub bucket: BucketName,
+    pub key: ObjectKey,
+    /// The new object's attributes; `None` keeps the source's.
+    pub replace: Option<Attributes>,
+    /// Set apart from `replace`, because it changes even when the rest is kept.
+    pub storage_class: Option<String>,
+    /// A checksum the new object must have.
+    pub checksum: Option<Algorithm>,
+    pub condition: WriteCondition,
+}
+
+pub struct Copied {
+    pub written: Written,
+    pub source: Version,
+    /// Whether the source's bucket names versions.
+    pub source_versioned: bool,
+}
+
+impl Operation for CopyObject {
+    type Output = Copied;
+
+    fn needs(&self) -> Vec<Need<'_>> {
+        let Target { bucket, key, .. } = &self.source;
+        let target = Need::object(Action::PutObject, &self.bucket, &self.key);
+        Need::and_source(target, self.source.read_action(), bucket, key)
+    }
+
+    async fn run(self, permit: Permit<'_, Self>, service: &Arc<Service>) -> Result<Self::Output> {
+        let found = find(service, &permit, &self.source).await?;
+        let mut object = object_of(&found.version)?;
+        self.source_preconditions.check_copy(&object.etag, found.version.modified_ms)?;
+        let (bucket, _) = permit.bucket(&self.bucket)?;
+        if let Some(attributes) = &self.replace {
+            object.attributes = attributes.clone();
+        }
+        object.attributes.storage_class.clone_from(&self.storage_class);
+        let source = found.version.clone();
+        let source_versioned = found.bucket.versioning != Versioning::Unversioned;
+        let stored = self.rewrite(service, bucket, found, &mut object).await?;
+        let content = stored.as_ref().map(|stored| stored.content(&bucket.region));
+        let new = NewVersion {
+            key: &self.key,
+            owner: permit.caller().writer(bucket),
+            object: Some(&object),
+            content: content.as_ref(),
+            now_ms: service.now_ms(),
+        };
+        let decide =
+            |bucket: &Bucket, existing: Option<&Version>| self.condition.check(bucket, existing);
+        let written = service.metadata.write_version(bucket, &new, decide).await?;
+        if let Some(stored) = stored {
+            stored.named();
+        }
+        service.garbage_queued.notify_one();
+        Ok(Copied { written: written.into(), source, source_versioned })
+    }
+}
+
+impl CopyObject {
+    /// Copies the bytes where sharing them will not do: another region, or another checksum.
+    async fn rewrite(
+        &self,
+        service: &Arc<Service>,
+        bucket: &Bucket,
+        found: Found,
+        object: &mut ObjectData,
+    ) -> Result<Option<Stored>> {
+        let has = object.checksum.as_ref().map(|checksum| checksum.algorithm);
+        let wants_other = self.checksum.is_some() && self.checksum != has;
+        let layout = service.layout(object.content).await?;
+        if layout.content.region == bucket.region && !wants_other {
+            return Ok(None);
+        }
+        let range = 0..object.size_bytes;
+        let reader = service.read_content(object.content, &layout, range, found.ticket)?;
+        let algorithm = self.checksum.or(has);
+        let mut body = CopiedBody { reader, length_bytes: object.size_bytes, algorithm };
+        let description = Description {
+            bucket: bucket.id,
+            bucket_name: bucket.name.to_string(),
+            key: self.key.clone(),
+            sequence: 0,
+            begun_ms: 0,
+            attributes: object.attributes.clone(),
+            part: None,
+        };
+        let stored = service.store(&bucket.region, description, &mut body, BODY_BYTES_MAX).await?;
+        object.content = stored.id();
+        object.etag = Etag { md5: stored.digests.md5, parts: None };
+        object.crc64 = stored.digests.crc64;
+        object.checksum = stored.digests.checksum.clone();
+        Ok(Some(stored))
+    }
+}
+
+/// The bytes of an existing content as a body.
+pub(crate) struct CopiedBody {
+    pub reader: ContentReader,
+    pub length_bytes: u64,
+    pub algorithm: Option<Algorithm>,
+}
+
+#[async_trait(?Send)]
+impl Body for CopiedBody {
+    fn length_bytes(&self) -> Option<u64> {
+        Some(self.length_bytes)
+    }
+
+    fn wants_sha256(&self) -> bool {
+        false
+    }
+
+    fn algorithm(&self) -> Option<Algorithm> {
+        self.algorithm
+    }
+
+    async fn next(&mut self) -> Option<Result<Bytes>> {
+        self.reader.next().await
+    }
+
+    fn check(&mut self, digests: &Digests) -> Result<()> {
+        let whole = digests.size_bytes == self.length_bytes;
+        if whole { Ok(()) } else { Err(Condition::DamagedData.into()) }
+    }
+}

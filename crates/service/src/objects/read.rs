@@ -1,0 +1,249 @@
+//! Reading an object: whole, in part, or only what is known of it.
+
+use std::{ops::Range, sync::Arc};
+
+use model::{
+    Condition,
+    names::VersionSelector,
+    policy::{Action, Resource},
+    preconditions::{ByteRange, Preconditions},
+    records::{Bucket, ContentPart, ObjectData, Version, Versioning},
+};
+
+use super::Target;
+use crate::{
+    ContentReader, Error, Need, Operation, Permit, Result, Service, contents::Layout,
+    readers::Ticket,
+};
+
+/// What both GET and HEAD ask.
+pub struct Reading {
+    pub target: Target,
+    pub preconditions: Preconditions,
+    pub range: Option<ByteRange>,
+    /// Serve a range outside the object as the whole, as OSS does without
+    /// `x-oss-range-behavior: standard`.
+    pub lenient_range: bool,
+    /// `partNumber`: that part only.
+    pub part: Option<u32>,
+}
+
+/// Reads bytes.
+pub struct GetObject(pub Reading);
+
+/// Reads what is known of an object, without its bytes.
+pub struct HeadObject(pub Reading);
+
+/// What is known of an object, and the bytes asked for.
+pub struct ObjectFacts {
+    pub version: Version,
+    /// The bucket's: answers name version ids only where it is not [`Versioning::Unversioned`].
+    pub versioning: Versioning,
+    /// The bytes asked for; the whole object unless `partial`.
+    pub range: Range<u64>,
+    pub partial: bool,
+    /// Number of parts, when `part` was asked for and the object has parts.
+    pub parts_count: Option<u32>,
+    /// The part asked for by `part`: its own checksum is the answer's.
+    pub part: Option<ContentPart>,
+}
+
+/// Reads size, checksums and parts: S3 `?attributes`.
+pub struct GetObjectAttributes {
+    pub target: Target,
+    pub preconditions: Preconditions,
+    /// Parts after this number.
+    pub parts_after: u32,
+    pub parts_limit: usize,
+}
+
+pub struct ObjectAttributes {
+    pub version: Version,
+    pub versioning: Versioning,
+    /// Total number of parts, when uploaded in parts.
+    pub parts_count: Option<u32>,
+    pub parts: Vec<ContentPart>,
+    pub parts_truncated: bool,
+}
+
+impl Target {
+    /// The action that reads it.
+    pub(crate) fn read_action(&self) -> Action {
+        match self.version {
+            VersionSelector::Latest => Action::GetObject,
+            VersionSelector::Null | VersionSelector::Id(_) => Action::GetObjectVersion,
+        }
+    }
+}
+
+impl Operation for GetObject {
+    type Output = (ObjectFacts, ContentReader);
+
+    fn needs(&self) -> Vec<Need<'_>> {
+        let target = &self.0.target;
+        Need::object(target.read_action(), &target.bucket, &target.key)
+    }
+
+    async fn run(self, permit: Permit<'_, Self>, service: &Arc<Service>) -> Result<Self::Output> {
+        let found = find(service, &permit, &self.0.target).await?;
+        let (facts, object, layout) =
+            examine(service, &self.0, found.version, found.bucket).await?;
+        let layout = match layout {
+            Some(layout) => layout,
+            None => service.layout(object.content).await?,
+        };
+        let range = facts.range.clone();
+        let reader = service.read_content(object.content, &layout, range, found.ticket)?;
+        Ok((facts, reader))
+    }
+}
+
+impl Operation for HeadObject {
+    type Output = ObjectFacts;
+
+    fn needs(&self) -> Vec<Need<'_>> {
+        let target = &self.0.target;
+        Need::object(target.read_action(), &target.bucket, &target.key)
+    }
+
+    async fn run(self, permit: Permit<'_, Self>, service: &Arc<Service>) -> Result<Self::Output> {
+        let found = find(service, &permit, &self.0.target).await?;
+        let (facts, ..) = examine(service, &self.0, found.version, found.bucket).await?;
+        Ok(facts)
+    }
+}
+
+impl Operation for GetObjectAttributes {
+    type Output = ObjectAttributes;
+
+    fn needs(&self) -> Vec<Need<'_>> {
+        let Target { bucket, key, .. } = &self.target;
+        Need::object(Action::GetObjectAttributes, bucket, key)
+    }
+
+    async fn run(self, permit: Permit<'_, Self>, service: &Arc<Service>) -> Result<Self::Output> {
+        let found = find(service, &permit, &self.target).await?;
+        let object = object_of(&found.version)?;
+        self.preconditions.check_read(&object.etag, found.version.modified_ms)?;
+        let mut parts = match object.etag.parts {
+            Some(_) => service.layout(object.content).await?.parts,
+            None => Vec::new(),
+        };
+        parts.retain(|part| part.number > self.parts_after);
+        let parts_truncated = parts.len() > self.parts_limit;
+        parts.truncate(self.parts_limit);
+        Ok(ObjectAttributes {
+            parts_count: object.etag.parts,
+            version: found.version,
+            versioning: found.bucket.versioning,
+            parts,
+            parts_truncated,
+        })
+    }
+}
+
+/// A version that was found, and the ticket under which its content may be read.
+pub(crate) struct Found {
+    pub version: Version,
+    pub bucket: Bucket,
+    pub ticket: Ticket,
+}
+
+/// Finds the object a request names; delete markers are errors of their own.
+///
+/// # Errors
+/// [`Condition::NoSuchKey`] and its kin; [`Condition::AccessDenied`] instead of them for a caller
+/// who may not list the bucket, so that nobody learns what exists by asking.
+pub(crate) async fn find<O>(
+    service: &Service,
+    permit: &Permit<'_, O>,
+    target: &Target,
+) -> Result<Found> {
+    let (bucket, _) = permit.bucket(&target.bucket)?;
+    let ticket = service.begin_read();
+    let version = service.metadata.version(bucket, &target.key, target.version).await?;
+    let Some(version) = version else {
+        if !permit.allows(Action::ListBucket, Resource::Bucket(&target.bucket)) {
+            return Err(Condition::AccessDenied.into());
+        }
+        let condition = match target.version {
+            VersionSelector::Latest => Condition::NoSuchKey,
+            VersionSelector::Null | VersionSelector::Id(_) => Condition::NoSuchVersion,
+        };
+        return Err(Error::from(condition).field("Key", target.key.as_str()));
+    };
+    if version.object.is_none() {
+        let condition = match target.version {
+            VersionSelector::Latest => Condition::NoSuchKey,
+            VersionSelector::Null | VersionSelector::Id(_) => Condition::MethodNotAllowed,
+        };
+        let mut error = Error::from(condition).field("Key", target.key.as_str());
+        error.marker = Some(Box::new(version));
+        return Err(error);
+    }
+    Ok(Found { version, bucket: bucket.clone(), ticket })
+}
+
+/// The object in a version that is no delete marker.
+pub(crate) fn object_of(version: &Version) -> Result<ObjectData> {
+    version.object.clone().ok_or_else(|| Condition::NoSuchKey.into())
+}
+
+/// Decides conditions and range; the layout comes along if a part was asked for.
+async fn examine(
+    service: &Service,
+    reading: &Reading,
+    version: Version,
+    bucket: Bucket,
+) -> Result<(ObjectFacts, ObjectData, Option<Layout>)> {
+    let object = object_of(&version)?;
+    reading.preconditions.check_read(&object.etag, version.modified_ms)?;
+    let mut facts = ObjectFacts {
+        range: 0..object.size_bytes,
+        partial: false,
+        parts_count: None,
+        part: None,
+        versioning: bucket.versioning,
+        version,
+    };
+    let mut layout = None;
+    if let Some(number) = reading.part {
+        layout = locate_part(service, &object, number, &mut facts).await?;
+    }
+    if let Some(range) = reading.range {
+        match range.resolve(object.size_bytes) {
+            Ok(range) => {
+                facts.range = range;
+                facts.partial = true;
+            }
+            Err(_) if reading.lenient_range => {}
+            Err(condition) => {
+                let size = object.size_bytes.to_string();
+                return Err(Error::from(condition).field("ActualObjectSize", size));
+            }
+        }
+    }
+    Ok((facts, object, layout))
+}
+
+async fn locate_part(
+    service: &Service,
+    object: &ObjectData,
+    number: u32,
+    facts: &mut ObjectFacts,
+) -> Result<Option<Layout>> {
+    let Some(count) = object.etag.parts else {
+        // An object put in one piece is its own first part.
+        facts.partial = number == 1;
+        return if number == 1 { Ok(None) } else { Err(Condition::InvalidPartNumber.into()) };
+    };
+    let layout = service.layout(object.content).await?;
+    let index = usize::try_from(number).unwrap_or_default().wrapping_sub(1);
+    let part = layout.parts.get(index).ok_or(Condition::InvalidPartNumber)?;
+    let start = layout.parts.iter().take(index).map(|part| part.size_bytes).sum::<u64>();
+    facts.range = start..start + part.size_bytes;
+    facts.partial = true;
+    facts.parts_count = Some(count);
+    facts.part = Some(part.clone());
+    Ok(Some(layout))
+}

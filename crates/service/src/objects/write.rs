@@ -1,0 +1,140 @@
+//! Writing an object: bytes first, then the name.
+
+use std::sync::Arc;
+
+use metadata::{NewVersion, WrittenVersion};
+use model::{
+    Condition,
+    names::{BucketName, ObjectKey},
+    policy::Action,
+    preconditions::Preconditions,
+    records::{Attributes, Bucket, Etag, ObjectData, Version, Versioning},
+};
+
+use crate::{
+    Need, Operation, Permit, Result, Service,
+    body::Body,
+    caller::Caller,
+    contents::{BODY_BYTES_MAX, Description},
+};
+
+/// Writes a whole object.
+pub struct PutObject {
+    pub bucket: BucketName,
+    pub key: ObjectKey,
+    pub attributes: Attributes,
+    pub condition: WriteCondition,
+    pub body: Box<dyn Body>,
+}
+
+/// When a write may replace what is there: decided in the very commit that names the new bytes.
+#[derive(Clone, Debug, Default)]
+pub struct WriteCondition {
+    pub preconditions: Preconditions,
+    /// `x-oss-forbid-overwrite`; without effect in a versioned bucket.
+    pub forbid_overwrite: bool,
+}
+
+/// A version that was written.
+#[derive(Clone, Debug)]
+pub struct Written {
+    pub version: Version,
+    /// The bucket's when it was written.
+    pub versioning: Versioning,
+}
+
+impl From<WrittenVersion> for Written {
+    fn from(written: WrittenVersion) -> Self {
+        Self { version: written.version, versioning: written.versioning }
+    }
+}
+
+impl WriteCondition {
+    /// Decides over the object that would be replaced.
+    ///
+    /// # Errors
+    /// [`Condition::PreconditionFailed`], [`Condition::NoSuchKey`] or
+    /// [`Condition::FileAlreadyExists`].
+    pub(crate) fn check(
+        &self,
+        bucket: &Bucket,
+        existing: Option<&Version>,
+    ) -> Result<(), Condition> {
+        let object = existing.and_then(|version| Some((version.object.as_ref()?, version)));
+        if self.forbid_overwrite && bucket.versioning == Versioning::Unversioned && object.is_some()
+        {
+            return Err(Condition::FileAlreadyExists);
+        }
+        let existing = object.map(|(object, version)| (&object.etag, version.modified_ms));
+        self.preconditions.check_write(existing)
+    }
+}
+
+impl Caller {
+    /// The account a write is attributed to: the caller's, or the bucket's owner.
+    pub(crate) fn writer<'a>(&'a self, bucket: &'a Bucket) -> &'a model::AccountId {
+        self.account_id().unwrap_or(&bucket.owner)
+    }
+}
+
+impl Operation for PutObject {
+    type Output = Written;
+
+    fn needs(&self) -> Vec<Need<'_>> {
+        Need::object(Action::PutObject, &self.bucket, &self.key)
+    }
+
+    async fn run(
+        mut self,
+        permit: Permit<'_, Self>,
+        service: &Arc<Service>,
+    ) -> Result<Self::Output> {
+        let (bucket, _) = permit.bucket(&self.bucket)?;
+        self.refuse_early(service, bucket).await?;
+        let description = Description {
+            bucket: bucket.id,
+            bucket_name: bucket.name.to_string(),
+            key: self.key.clone(),
+            sequence: 0,
+            begun_ms: 0,
+            attributes: self.attributes.clone(),
+            part: None,
+        };
+        let body = self.body.as_mut();
+        let stored = service.store(&bucket.region, description, body, BODY_BYTES_MAX).await?;
+        let object = ObjectData {
+            content: stored.id(),
+            size_bytes: stored.digests.size_bytes,
+            etag: Etag { md5: stored.digests.md5, parts: None },
+            crc64: stored.digests.crc64,
+            checksum: stored.digests.checksum.clone(),
+            attributes: self.attributes,
+        };
+        let new = NewVersion {
+            key: &self.key,
+            owner: permit.caller().writer(bucket),
+            object: Some(&object),
+            content: Some(&stored.content(&bucket.region)),
+            now_ms: service.now_ms(),
+        };
+        let decide =
+            |bucket: &Bucket, existing: Option<&Version>| self.condition.check(bucket, existing);
+        let written = service.metadata.write_version(bucket, &new, decide).await?;
+        stored.named();
+        service.garbage_queued.notify_one();
+        Ok(written.into())
+    }
+}
+
+impl PutObject {
+    /// Refuses before the body is read what the commit would refuse after it.
+    async fn refuse_early(&self, service: &Service, bucket: &Bucket) -> Result<()> {
+        if self.condition.preconditions.is_empty() && !self.condition.forbid_overwrite {
+            return Ok(());
+        }
+        let latest = model::names::VersionSelector::Latest;
+        let existing = service.metadata.version(bucket, &self.key, latest).await?;
+        let existing = existing.filter(|version| version.object.is_some());
+        Ok(self.condition.check(bucket, existing.as_ref())?)
+    }
+}

@@ -1,0 +1,53 @@
+//! Secret keys at rest: sealed with AES-256-GCM under the store's master key.
+
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use model::Condition;
+
+use crate::{Error, Result};
+
+pub(crate) struct Seal(LessSafeKey);
+
+impl Seal {
+    pub fn new(master_key: &[u8; 32]) -> Result<Self> {
+        let key = UnboundKey::new(&AES_256_GCM, master_key).map_err(Error::internal)?;
+        Ok(Self(LessSafeKey::new(key)))
+    }
+
+    /// Seals a secret for its access key: it opens for no other one. The nonce goes in front.
+    pub fn seal(&self, nonce: [u8; NONCE_LEN], access_key: &str, secret: &str) -> Result<Vec<u8>> {
+        let mut sealed = secret.as_bytes().to_vec();
+        let aad = Aad::from(access_key.as_bytes());
+        let nonce_bytes = nonce;
+        self.0
+            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), aad, &mut sealed)
+            .map_err(Error::internal)?;
+        Ok([nonce_bytes.as_slice(), &sealed].concat())
+    }
+
+    /// Opens what [`Self::seal`] made.
+    pub fn open(&self, access_key: &str, sealed: &[u8]) -> Result<String> {
+        let wrong = || Error::new(Condition::Internal, "a secret key does not open");
+        let (nonce, text) = sealed.split_first_chunk::<NONCE_LEN>().ok_or_else(wrong)?;
+        let mut text = text.to_vec();
+        let aad = Aad::from(access_key.as_bytes());
+        let nonce = Nonce::assume_unique_for_key(*nonce);
+        let secret = self.0.open_in_place(nonce, aad, &mut text).map_err(|_| wrong())?;
+        String::from_utf8(secret.to_vec()).map_err(|_| wrong())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_opens_for_its_own_access_key_and_master_key_only() {
+        let seal = Seal::new(&[1; 32]).expect("a key");
+        let sealed = seal.seal([2; 12], "AK", "secret").expect("it seals");
+        assert!(!sealed.windows(6).any(|window| window == b"secret"));
+        assert_eq!(seal.open("AK", &sealed).expect("it opens"), "secret");
+        assert!(seal.open("OTHER", &sealed).is_err());
+        assert!(Seal::new(&[3; 32]).expect("a key").open("AK", &sealed).is_err());
+        assert!(seal.open("AK", &sealed[..5]).is_err());
+    }
+}

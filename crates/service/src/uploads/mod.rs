@@ -1,0 +1,393 @@
+//! Multipart uploads.
+
+mod complete;
+
+use std::sync::Arc;
+
+use metadata::PartWritten;
+use model::{
+    Condition,
+    checksums::Algorithm,
+    limits::PART_NUMBERS,
+    listing::{Folder, Question, Verdict},
+    names::{BucketName, ObjectKey, UploadId},
+    policy::Action,
+    preconditions::{ByteRange, Preconditions},
+    records::{Account, Attributes, Bucket, Checksum, ChecksumKind, Part, Upload, Version},
+};
+
+use crate::{
+    Error, Need, Operation, Permit, Result, Service,
+    body::Body,
+    contents::{BODY_BYTES_MAX, Description},
+    objects::{
+        Target,
+        copy::CopiedBody,
+        read::{find, object_of},
+        write::{WriteCondition, Written},
+    },
+};
+
+/// Begins an upload.
+pub struct CreateUpload {
+    pub bucket: BucketName,
+    pub key: ObjectKey,
+    pub attributes: Attributes,
+    pub checksum: Option<(Algorithm, ChecksumKind)>,
+    /// Smallest part but the last: it differs between the dialects.
+    pub part_bytes_min: u64,
+    pub sequential: bool,
+}
+
+/// The upload a request names: id, and the key it must belong to.
+#[derive(Clone, Debug)]
+pub struct UploadTarget {
+    pub bucket: BucketName,
+    pub key: ObjectKey,
+    pub upload: UploadId,
+}
+
+/// Writes one part; the same number again replaces it.
+pub struct UploadPart {
+    pub target: UploadTarget,
+    pub number: u32,
+    pub body: Box<dyn Body>,
+}
+
+/// Fills one part from an existing object.
+pub struct UploadPartCopy {
+    pub target: UploadTarget,
+    pub number: u32,
+    pub source: Target,
+    pub source_preconditions: Preconditions,
+    pub range: Option<ByteRange>,
+}
+
+pub struct CopiedPart {
+    pub part: Part,
+    pub source: Version,
+    pub source_versioned: bool,
+}
+
+/// Lists the parts uploaded so far.
+pub struct ListParts {
+    pub target: UploadTarget,
+    pub after: u32,
+    pub limit: usize,
+}
+
+pub struct PartPage {
+    pub upload: Upload,
+    pub owner: Account,
+    pub parts: Vec<Part>,
+    /// The last number listed, when there are more.
+    pub next: Option<u32>,
+}
+
+/// Lists the uploads under way.
+pub struct ListUploads {
+    pub bucket: BucketName,
+    /// `after` is the key marker.
+    pub question: Question,
+    /// Start after this upload of the key marker, not after the whole key.
+    pub upload_after: Option<String>,
+}
+
+pub struct UploadPage {
+    pub owner: Account,
+    pub uploads: Vec<Upload>,
+    pub prefixes: Vec<String>,
+    /// Key (or prefix) and upload id of the last thing listed, when there are more.
+    pub next: Option<(String, Option<UploadId>)>,
+}
+
+/// One part the client wants in the object.
+#[derive(Clone, Debug)]
+pub struct PartChoice {
+    pub number: u32,
+    /// As given, without quotes; any case.
+    pub etag: String,
+    pub checksum: Option<(Algorithm, Vec<u8>)>,
+}
+
+/// Makes the object of the parts.
+pub struct CompleteUpload {
+    pub target: UploadTarget,
+    /// In ascending order; `None` takes all parts uploaded (`x-oss-complete-all`).
+    pub parts: Option<Vec<PartChoice>>,
+    pub condition: WriteCondition,
+    /// The whole object's checksum, as the client computed it.
+    pub checksum: Option<Checksum>,
+    /// `x-amz-mp-object-size`
+    pub size_bytes: Option<u64>,
+}
+
+/// What completing answers: the object written.
+pub type Completed = Written;
+
+/// Throws an upload and its parts away.
+pub struct AbortUpload(pub UploadTarget);
+
+impl Operation for CreateUpload {
+    type Output = Upload;
+
+    fn needs(&self) -> Vec<Need<'_>> {
+        Need::object(Action::PutObject, &self.bucket, &self.key)
+    }
+
+    async fn run(self, permit: Permit<'_, Self>, service: &Arc<Service>) -> Result<Self::Output> {
+        let (bucket, _) = permit.bucket(&self.bucket)?;
+        let upload = Upload {
+            id: service.new_upload_id(),
+            bucket: bucket.id,
+            key: self.key,
+            initiated_ms: service.now_ms(),
+            owner: permit.caller().writer(bucket).clone(),
+            attributes: self.attributes,
+            checksum: self.checksum,
+            part_bytes_min: self.part_bytes_min,
+            sequential: self.sequential,
+        };
+        service.metadata.create_upload(bucket, &upload).await?;
+        Ok(upload)
+    }
+}
+
+impl Service {
+    /// Six bytes of the time, then random ones: the uploads of a key sort by their beginning.
+    fn new_upload_id(&self) -> UploadId {
+        let mut id: [u8; 16] = self.random();
+        let [_, _, time @ ..] = self.now_ms().to_be_bytes();
+        id.iter_mut().zip(time).for_each(|(byte, time)| *byte = time);
+        UploadId(id)
+    }
+
+    /// The upload a request names.
+    async fn upload(&self, bucket: &Bucket, target: &UploadTarget) -> Result<Upload> {
+        let found = self.metadata.upload(bucket.id, &target.key, target.upload).await?;
+        let missing =
+            || Error::from(Condition::NoSuchUpload).field("UploadId", target.upload.to_string());
+        found.map(|(upload, _)| upload).ok_or_else(missing)
+    }
+
+    /// Stores a body as a part and names it.
+    async fn store_part(
+        self: &Arc<Self>,
+        bucket: &Bucket,
+        upload: &Upload,
+        number: u32,
+        body: &mut dyn Body,
+    ) -> Result<Part> {
+        if upload.sequential {
+            self.refuse_out_of_sequence(upload, number).await?;
+        }
+        let description = Description {
+            bucket: bucket.id,
+            bucket_name: bucket.name.to_string(),
+            key: upload.key.clone(),
+            sequence: 0,
+            begun_ms: 0,
+            attributes: upload.attributes.clone(),
+            part: Some((upload.id, number)),
+        };
+        let stored = self.store(&bucket.region, description, body, BODY_BYTES_MAX).await?;
+        let part = Part {
+            number,
+            size_bytes: stored.digests.size_bytes,
+            md5: stored.digests.md5,
+            crc64: stored.digests.crc64,
+            checksum: stored.digests.checksum.clone(),
+            modified_ms: self.now_ms(),
+            location: stored.location.encode(),
+        };
+        let written = PartWritten {
+            part,
+            blob: stored.location.blob.0,
+            segments: crate::contents::segments(&stored.location),
+        };
+        self.metadata.put_part(bucket, upload, &written, self.now_ms()).await?;
+        stored.named();
+        self.garbage_queued.notify_one();
+        Ok(written.part)
+    }
+
+    /// OSS `sequential`: a part may only follow the one before it.
+    async fn refuse_out_of_sequence(&self, upload: &Upload, number: u32) -> Result<()> {
+        let (before, _) = self.metadata.parts(upload.id, number.saturating_sub(2), 1).await?;
+        let follows = number == 1 || before.iter().any(|part| part.number == number - 1);
+        if follows { Ok(()) } else { Err(Condition::PartNotSequential.into()) }
+    }
+}
+
+fn check_number(number: u32) -> Result<()> {
+    if PART_NUMBERS.contains(&number) {
+        return Ok(());
+    }
+    let detail = "Part number must be an integer between 1 and 10000, inclusive";
+    Err(Error::new(Condition::InvalidArgument, detail))
+}
+
+impl Operation for UploadPart {
+    type Output = Part;
+
+    fn needs(&self) -> Vec<Need<'_>> {
+        Need::object(Action::PutObject, &self.target.bucket, &self.target.key)
+    }
+
+    async fn run(
+        mut self,
+        permit: Permit<'_, Self>,
+        service: &Arc<Service>,
+    ) -> Result<Self::Output> {
+        check_number(self.number)?;
+        let (bucket, _) = permit.bucket(&self.target.bucket)?;
+        let upload = service.upload(bucket, &self.target).await?;
+        let wanted = upload.checksum.map(|(algorithm, _)| algorithm);
+        let given = self.body.algorithm();
+        if let (Some(wanted), Some(given)) = (wanted, given)
+            && wanted != given
+        {
+            let detail = format!(
+                "Checksum Type mismatch occurred, expected checksum Type: {}, actual checksum \
+                 Type: {}",
+                wanted.name(),
+                given.name()
+            );
+            return Err(Error::new(Condition::InvalidRequest, detail));
+        }
+        let mut body = PartBody { body: self.body.as_mut(), wanted };
+        service.store_part(bucket, &upload, self.number, &mut body).await
+    }
+}
+
+/// The body of a part: its checksum is computed even when the client sends none along.
+struct PartBody<'b> {
+    body: &'b mut dyn Body,
+    wanted: Option<Algorithm>,
+}
+
+#[async_trait::async_trait(?Send)]
+impl Body for PartBody<'_> {
+    fn length_bytes(&self) -> Option<u64> {
+        self.body.length_bytes()
+    }
+
+    fn wants_sha256(&self) -> bool {
+        self.body.wants_sha256()
+    }
+
+    fn algorithm(&self) -> Option<Algorithm> {
+        self.body.algorithm().or(self.wanted)
+    }
+
+    async fn next(&mut self) -> Option<Result<bytes::Bytes>> {
+        self.body.next().await
+    }
+
+    fn check(&mut self, digests: &crate::body::Digests) -> Result<()> {
+        self.body.check(digests)
+    }
+}
+
+impl Operation for UploadPartCopy {
+    type Output = CopiedPart;
+
+    fn needs(&self) -> Vec<Need<'_>> {
+        let target = Need::object(Action::PutObject, &self.target.bucket, &self.target.key);
+        let Target { bucket, key, .. } = &self.source;
+        Need::and_source(target, self.source.read_action(), bucket, key)
+    }
+
+    async fn run(self, permit: Permit<'_, Self>, service: &Arc<Service>) -> Result<Self::Output> {
+        check_number(self.number)?;
+        let (bucket, _) = permit.bucket(&self.target.bucket)?;
+        let upload = service.upload(bucket, &self.target).await?;
+        let found = find(service, &permit, &self.source).await?;
+        let object = object_of(&found.version)?;
+        self.source_preconditions.check_copy(&object.etag, found.version.modified_ms)?;
+        let range = match self.range {
+            Some(range) => range.resolve_within(object.size_bytes)?,
+            None => 0..object.size_bytes,
+        };
+        let length_bytes = range.end - range.start;
+        let layout = service.layout(object.content).await?;
+        let reader = service.read_content(object.content, &layout, range, found.ticket)?;
+        let algorithm = upload.checksum.map(|(algorithm, _)| algorithm);
+        let mut body = CopiedBody { reader, length_bytes, algorithm };
+        let part = service.store_part(bucket, &upload, self.number, &mut body).await?;
+        let versioning = found.bucket.versioning;
+        let source_versioned = versioning != model::records::Versioning::Unversioned;
+        Ok(CopiedPart { part, source: found.version, source_versioned })
+    }
+}
+
+impl Operation for ListParts {
+    type Output = PartPage;
+
+    fn needs(&self) -> Vec<Need<'_>> {
+        let UploadTarget { bucket, key, .. } = &self.target;
+        Need::object(Action::ListMultipartUploadParts, bucket, key)
+    }
+
+    async fn run(self, permit: Permit<'_, Self>, service: &Arc<Service>) -> Result<Self::Output> {
+        let (bucket, _) = permit.bucket(&self.target.bucket)?;
+        let upload = service.upload(bucket, &self.target).await?;
+        let (parts, more) = service.metadata.parts(upload.id, self.after, self.limit).await?;
+        let next = parts.last().filter(|_| more).map(|part| part.number);
+        Ok(PartPage { upload, owner: service.owner(bucket).await?, parts, next })
+    }
+}
+
+impl Operation for ListUploads {
+    type Output = UploadPage;
+
+    fn needs(&self) -> Vec<Need<'_>> {
+        Need::bucket(Action::ListBucketMultipartUploads, &self.bucket)
+    }
+
+    async fn run(self, permit: Permit<'_, Self>, service: &Arc<Service>) -> Result<Self::Output> {
+        let (bucket, _) = permit.bucket(&self.bucket)?;
+        let owner = service.owner(bucket).await?;
+        let mut page = UploadPage { owner, uploads: Vec::new(), prefixes: Vec::new(), next: None };
+        // A marker that is no id of ours counts as none, as does one without a key marker.
+        let marker = self.upload_after.as_deref().and_then(UploadId::parse);
+        let mut stream = service.metadata.upload_stream(bucket.id, &self.question, marker);
+        let mut folder = Folder::new(&self.question);
+        let mut last = None;
+        while let Some(upload) = stream.next(&service.metadata).await? {
+            match folder.next(upload.key.as_str()) {
+                Verdict::Take => {
+                    last = Some((upload.key.to_string(), Some(upload.id)));
+                    page.uploads.push(upload);
+                }
+                Verdict::Fold(prefix) => {
+                    stream.skip(&prefix);
+                    last = Some((prefix.clone(), None));
+                    page.prefixes.push(prefix);
+                }
+                Verdict::Skip { past } => stream.skip(&past),
+                Verdict::Full => {
+                    page.next = last;
+                    break;
+                }
+            }
+        }
+        Ok(page)
+    }
+}
+
+impl Operation for AbortUpload {
+    type Output = ();
+
+    fn needs(&self) -> Vec<Need<'_>> {
+        Need::object(Action::AbortMultipartUpload, &self.0.bucket, &self.0.key)
+    }
+
+    async fn run(self, permit: Permit<'_, Self>, service: &Arc<Service>) -> Result<Self::Output> {
+        let (bucket, _) = permit.bucket(&self.0.bucket)?;
+        let upload = service.upload(bucket, &self.0).await?;
+        service.metadata.abort_upload(bucket, &upload, service.now_ms()).await?;
+        service.garbage_queued.notify_one();
+        Ok(())
+    }
+}

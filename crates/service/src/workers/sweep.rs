@@ -1,0 +1,133 @@
+//! Looks for what nothing names: files of ended incarnations, and segments mostly dead.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use blobs::{FileCursor, IncarnationId, Location, SegmentInfo};
+use model::ContentId;
+
+use super::{Progress, Worker};
+use crate::{Result, Service, contents::segments};
+
+/// Files or records looked at in one step.
+const STEP_ENTRIES: usize = 500;
+/// A sealed segment with less than this share of live bytes is compacted.
+const LIVE_PERCENT_MIN: i64 = 50;
+/// How long the answer of a completed upload is remembered.
+const FINISHED_MS: i64 = 24 * 3600 * 1000;
+
+/// Walks all files once per start, and all segments at every look.
+#[derive(Default)]
+pub struct Sweep {
+    files: FileWalk,
+    segments: Vec<SegmentInfo>,
+}
+
+#[derive(Default)]
+enum FileWalk {
+    #[default]
+    Begin,
+    At(FileCursor),
+    Done,
+}
+
+#[async_trait(?Send)]
+impl Worker for Sweep {
+    fn name(&self) -> &'static str {
+        "sweep"
+    }
+
+    fn every(&self) -> Duration {
+        Duration::from_secs(60)
+    }
+
+    async fn step(&mut self, service: &Arc<Service>) -> Result<Progress> {
+        if !matches!(self.files, FileWalk::Done) {
+            self.walk_files(service).await?;
+            return Ok(Progress::More);
+        }
+        if let Some(segment) = self.segments.pop() {
+            service.tend_segment(&segment).await?;
+            return Ok(Progress::More);
+        }
+        while service.metadata.forget_finished(service.now_ms() - FINISHED_MS).await? {}
+        self.segments = service.blobs.sealed_segments().await?;
+        Ok(Progress::Idle)
+    }
+}
+
+impl Sweep {
+    /// Removes files that an ended incarnation wrote and nothing names.
+    async fn walk_files(&mut self, service: &Service) -> Result<()> {
+        let from = match self.files {
+            FileWalk::Begin => None,
+            FileWalk::At(cursor) => Some(cursor),
+            FileWalk::Done => return Ok(()),
+        };
+        let page = service.blobs.orphan_candidates(from, STEP_ENTRIES).await?;
+        for file in page.files {
+            // A file without a readable header is damage to be looked at, not an orphan.
+            let Some(IncarnationId(incarnation)) = file.incarnation else { continue };
+            let ended = service.metadata.has_ended(&incarnation).await?;
+            if ended && !service.metadata.names_blob(&file.blob.0).await? {
+                service.blobs.remove_file(file.directory, file.blob).await?;
+            }
+        }
+        self.files = page.next.map_or(FileWalk::Done, FileWalk::At);
+        Ok(())
+    }
+}
+
+impl Service {
+    /// Retires a sealed segment without live bytes, and compacts a sparse one.
+    async fn tend_segment(&self, segment: &SegmentInfo) -> Result<()> {
+        let key = segment.key.encode();
+        let ended = self.metadata.has_ended(&segment.key.segment.incarnation.0).await?;
+        let live = self.metadata.segment_live_bytes(&key).await?;
+        let size = i64::try_from(segment.size_bytes).unwrap_or(i64::MAX);
+        if live <= 0 {
+            // A write of this incarnation may be about to name a record in it.
+            if ended || self.is_quiet(segment) {
+                self.metadata.retire_segment(&key, self.now_ms()).await?;
+            }
+        } else if live < size / 100 * LIVE_PERCENT_MIN && ended {
+            self.compact(segment).await?;
+        }
+        Ok(())
+    }
+
+    /// Only a segment of an ended incarnation is certain to get no further name.
+    fn is_quiet(&self, _: &SegmentInfo) -> bool {
+        false
+    }
+
+    /// Moves the live records of a segment elsewhere. Small parts of multipart objects stay, and
+    /// with them the segment, until they are deleted.
+    async fn compact(&self, segment: &SegmentInfo) -> Result<()> {
+        let mut from = 0;
+        loop {
+            let page = self.blobs.segment_records(segment.key, from, STEP_ENTRIES).await?;
+            for record in &page.records {
+                self.move_record(ContentId(record.blob.0), segment).await?;
+            }
+            match page.next {
+                Some(next) => from = next,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    async fn move_record(&self, id: ContentId, segment: &SegmentInfo) -> Result<()> {
+        let Some(content) = self.metadata.content(id).await? else { return Ok(()) };
+        let Some(encoded) = content.location else { return Ok(()) };
+        let location: Location = self.decode_location(&encoded)?;
+        let moved = self.blobs.move_from_segment(&location, segment.key).await?;
+        if moved == location {
+            return Ok(());
+        }
+        let (old, new) = (segments(&location), segments(&moved));
+        let metadata = &self.metadata;
+        metadata.move_content(id, &encoded, &moved.encode(), &old, &new).await?;
+        Ok(())
+    }
+}
