@@ -1,0 +1,111 @@
+//! Accounts and access keys.
+
+use model::{
+    Condition,
+    names::AccountId,
+    records::{AccessKey, Account},
+};
+
+use crate::{
+    Metadata, Result,
+    engine::Direction,
+    keys,
+    transaction::{Draft, Try, decode_row},
+    usage::Scope,
+};
+
+impl Metadata {
+    pub async fn account(&self, id: &AccountId) -> Result<Option<Account>> {
+        Ok(self.record(&keys::account(id)).await?.map(|(account, _)| account))
+    }
+
+    pub async fn access_key(&self, name: &str) -> Result<Option<AccessKey>> {
+        if name.len() > 128 {
+            return Ok(None);
+        }
+        Ok(self.record(&keys::access_key(name)).await?.map(|(key, _)| key))
+    }
+
+    /// All accounts, in order of id.
+    pub async fn accounts(&self) -> Result<Vec<Account>> {
+        self.all(keys::ACCOUNT).await
+    }
+
+    /// All access keys, in order of name.
+    pub async fn access_keys(&self) -> Result<Vec<AccessKey>> {
+        self.all(keys::ACCESS_KEY).await
+    }
+
+    async fn all<T: for<'b> minicbor::Decode<'b, ()>>(&self, family: u8) -> Result<Vec<T>> {
+        let mut records = Vec::new();
+        let mut rest = Some(keys::within(vec![family]));
+        while let Some(range) = rest {
+            let page = self.engine.scan(&range, 500, Direction::Forward).await?;
+            for (key, row) in &page.rows {
+                records.push(decode_row(key, row)?);
+            }
+            rest = page.next;
+        }
+        Ok(records)
+    }
+
+    /// Creates an account with its keys.
+    ///
+    /// # Errors
+    /// [`Condition::AccountAlreadyExists`] when the id or one of the keys is taken.
+    pub async fn create_account(&self, account: &Account, access_keys: &[AccessKey]) -> Result<()> {
+        self.transact(async || {
+            let mut draft = Draft::default();
+            let row = keys::account(&account.id);
+            let taken = self.engine.get(&row).await?;
+            draft.expect_row(&row, taken.as_ref());
+            let mut exists = taken.is_some();
+            draft.put(row, account);
+            for key in access_keys {
+                let row = keys::access_key(&key.access_key);
+                let taken = self.engine.get(&row).await?;
+                draft.expect_row(&row, taken.as_ref());
+                exists |= taken.is_some();
+                draft.put(row, key);
+            }
+            if exists {
+                return Err(Condition::AccountAlreadyExists.into());
+            }
+            Ok(Try::Commit(draft, ()))
+        })
+        .await
+    }
+
+    /// Deletes an account and its keys.
+    ///
+    /// # Errors
+    /// [`Condition::NoSuchAccount`]; [`Condition::BucketNotEmpty`] while it owns a bucket;
+    /// [`Condition::InvalidRequest`] for the root account.
+    pub async fn delete_account(&self, id: &AccountId) -> Result<()> {
+        self.transact(async || {
+            let (account, guard) = self
+                .record::<Account>(&keys::account(id))
+                .await?
+                .ok_or(Condition::NoSuchAccount)?;
+            if account.root {
+                return Err(Condition::InvalidRequest.into());
+            }
+            let owned = keys::within(keys::owned(id, ""));
+            if !self.engine.scan(&owned, 1, Direction::Forward).await?.rows.is_empty() {
+                return Err(Condition::BucketNotEmpty.into());
+            }
+            let mut draft = Draft::reclaiming();
+            draft.expect(&guard);
+            draft.expect_empty(owned);
+            draft.delete(keys::account(id));
+            for key in self.access_keys().await? {
+                if key.account == *id {
+                    draft.delete(keys::access_key(&key.access_key));
+                }
+            }
+            Scope::Account(id.clone()).keys().into_iter().for_each(|key| draft.delete(key));
+            Ok(Try::Commit(draft, ()))
+        })
+        .await
+    }
+}

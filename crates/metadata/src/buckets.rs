@@ -1,0 +1,152 @@
+//! Buckets: one owner and one region each.
+
+use model::{
+    Condition,
+    limits::BUCKETS_PER_ACCOUNT_MAX,
+    names::{AccountId, BucketId, BucketName},
+    records::{Bucket, Versioning},
+};
+
+use crate::{
+    Error, Metadata, Result,
+    engine::{Direction, ScanRange},
+    keys,
+    transaction::{Draft, Try, decode_row},
+    usage::Scope,
+};
+
+/// What became of a wish for a bucket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Created {
+    New(Bucket),
+    /// The name is taken, by whomever.
+    Taken(Bucket),
+}
+
+impl Metadata {
+    /// Creates a bucket; `wanted.id` is given here.
+    ///
+    /// # Errors
+    /// [`Condition::TooManyBuckets`]; [`Condition::NoSuchAccount`] when the owner went meanwhile.
+    pub async fn create_bucket(&self, wanted: &Bucket) -> Result<Created> {
+        self.transact(async || {
+            if let Some((bucket, _)) = self.bucket(&wanted.name).await? {
+                return Ok(Try::Done(Created::Taken(bucket)));
+            }
+            let id = BucketId(u64::from_be_bytes(self.random()));
+            let bucket = Bucket { id, ..wanted.clone() };
+            let mut draft = Draft::default();
+            let owner = keys::account(&bucket.owner);
+            let account = self.engine.get(&owner).await?.ok_or(Condition::NoSuchAccount)?;
+            draft.expect_row(&owner, Some(&account));
+            let (owned, _) = self.owned(&bucket.owner, "", "", BUCKETS_PER_ACCOUNT_MAX).await?;
+            if owned.len() >= BUCKETS_PER_ACCOUNT_MAX {
+                return Err(Condition::TooManyBuckets.into());
+            }
+            for key in [keys::bucket(&bucket.name), keys::bucket_id(id)] {
+                draft.expect_row(&key, None);
+            }
+            draft.put(keys::bucket(&bucket.name), &bucket);
+            draft.put(keys::bucket_id(id), &bucket.name);
+            draft.put(keys::owned(&bucket.owner, bucket.name.as_str()), &());
+            Ok(Try::Commit(draft, Created::New(bucket)))
+        })
+        .await
+    }
+
+    /// Deletes a bucket that holds no version, marker or upload.
+    ///
+    /// # Errors
+    /// [`Condition::BucketNotEmpty`], [`Condition::NoSuchBucket`].
+    pub async fn delete_bucket(&self, known: &Bucket) -> Result<()> {
+        self.transact(async || {
+            let mut draft = Draft::reclaiming();
+            let bucket = self.rebind(&mut draft, known).await?;
+            for family in [keys::CURRENT, keys::HISTORY, keys::UPLOAD] {
+                let range = keys::within(keys::join(family, &[&bucket.id.0.to_be_bytes()]));
+                if !self.engine.scan(&range, 1, Direction::Forward).await?.rows.is_empty() {
+                    return Err(Condition::BucketNotEmpty.into());
+                }
+                draft.expect_empty(range);
+            }
+            draft.delete(keys::bucket(&bucket.name));
+            draft.delete(keys::owned(&bucket.owner, bucket.name.as_str()));
+            Scope::Bucket(bucket.id).keys().into_iter().for_each(|key| draft.delete(key));
+            Ok(Try::Commit(draft, ()))
+        })
+        .await
+    }
+
+    /// Whether a bucket holds a version or delete marker.
+    pub async fn holds_versions(&self, bucket: &Bucket) -> Result<bool> {
+        for family in [keys::CURRENT, keys::HISTORY] {
+            let range = keys::within(keys::join(family, &[&bucket.id.0.to_be_bytes()]));
+            if !self.engine.scan(&range, 1, Direction::Forward).await?.rows.is_empty() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Switches versioning. A bucket once versioned is only ever suspended.
+    pub async fn set_versioning(&self, known: &Bucket, versioning: Versioning) -> Result<()> {
+        self.transact(async || {
+            let mut draft = Draft::default();
+            let bucket = self.rebind(&mut draft, known).await?;
+            draft.put(keys::bucket(&bucket.name), &Bucket { versioning, ..bucket });
+            Ok(Try::Commit(draft, ()))
+        })
+        .await
+    }
+
+    /// The owner's buckets in order of name: those that begin with `prefix` and sort after `after`,
+    /// at most `limit`; and whether there are more.
+    pub async fn buckets(
+        &self,
+        owner: &AccountId,
+        prefix: &str,
+        after: &str,
+        limit: usize,
+    ) -> Result<(Vec<Bucket>, bool)> {
+        let (names, more) = self.owned(owner, prefix, after, limit).await?;
+        let mut buckets = Vec::with_capacity(names.len());
+        for names in names.chunks(500) {
+            let rows: Vec<_> = names.iter().map(keys::bucket).collect();
+            for (key, row) in rows.iter().zip(self.engine.get_many(&rows).await?) {
+                if let Some(row) = row {
+                    buckets.push(decode_row(key, &row)?);
+                }
+            }
+        }
+        Ok((buckets, more))
+    }
+
+    async fn owned(
+        &self,
+        owner: &AccountId,
+        prefix: &str,
+        after: &str,
+        limit: usize,
+    ) -> Result<(Vec<BucketName>, bool)> {
+        let all = keys::owned(owner, "");
+        let ScanRange { mut start, end } = keys::within(keys::owned(owner, prefix));
+        let mut beyond = keys::owned(owner, after);
+        beyond.push(0);
+        start = start.max(beyond);
+        let mut names = Vec::new();
+        let mut rest = Some(ScanRange { start, end });
+        while let Some(range) = rest {
+            let page = self.engine.scan(&range, 500, Direction::Forward).await?;
+            for (key, _) in &page.rows {
+                if names.len() >= limit {
+                    return Ok((names, true));
+                }
+                let name = key.get(all.len()..).and_then(|name| std::str::from_utf8(name).ok());
+                let name = name.and_then(|name| BucketName::parse(name).ok());
+                names.push(name.ok_or(Error::Damaged { family: 'O' })?);
+            }
+            rest = page.next;
+        }
+        Ok((names, false))
+    }
+}

@@ -1,0 +1,148 @@
+//! What the committer's thread, snapshots and callers all see.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+use super::room::Room;
+use crate::engine::{EngineStatus, MemberStatus, Sequence};
+
+/// Figures and flags.
+#[derive(Default)]
+pub struct Shared {
+    full: Arc<AtomicBool>,
+    released: AtomicBool,
+    commits: AtomicU64,
+    groups: AtomicU64,
+    syncs: AtomicU64,
+    journal_bytes: AtomicU64,
+    published: Mutex<Published>,
+    preparer: Mutex<Option<(Sender<()>, JoinHandle<()>)>>,
+}
+
+#[derive(Clone, Default)]
+struct Published {
+    epoch: u64,
+    writable: bool,
+    members: Vec<MemberStatus>,
+    snapshot: SnapshotFacts,
+}
+
+/// The newest snapshot.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SnapshotFacts {
+    pub end: Sequence,
+    pub unix_s: u64,
+    pub bytes: u64,
+}
+
+impl Shared {
+    pub fn is_full(&self) -> bool {
+        self.full.load(Ordering::Acquire)
+    }
+
+    pub fn set_full(&self, full: bool) {
+        self.full.store(full, Ordering::Release);
+        if !full {
+            self.released.store(false, Ordering::Release);
+        }
+    }
+
+    /// `true` once for every time the disk gets full.
+    pub fn take_release(&self) -> bool {
+        !self.released.swap(true, Ordering::AcqRel)
+    }
+
+    pub fn count_group(&self, commits: u64, syncs: u64, bytes: u64) {
+        self.commits.fetch_add(commits, Ordering::Relaxed);
+        self.groups.fetch_add(1, Ordering::Relaxed);
+        self.syncs.fetch_add(syncs, Ordering::Relaxed);
+        self.journal_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Journal written since the last snapshot.
+    pub fn journal_bytes(&self) -> u64 {
+        self.journal_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Notes a snapshot that was begun when [`Self::journal_bytes`] was `bytes_before`.
+    pub fn note_snapshot(&self, facts: SnapshotFacts, bytes_before: u64) {
+        self.published().snapshot = facts;
+        self.journal_bytes.fetch_sub(bytes_before.min(self.journal_bytes()), Ordering::Relaxed);
+    }
+
+    pub fn set_journal_bytes(&self, bytes: u64) {
+        self.journal_bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    pub fn snapshot(&self) -> SnapshotFacts {
+        self.published().snapshot
+    }
+
+    pub fn publish(&self, epoch: u64, writable: bool, members: Vec<MemberStatus>) {
+        let mut published = self.published();
+        published.epoch = epoch;
+        published.writable = writable;
+        published.members = members;
+    }
+
+    pub fn epoch(&self) -> u64 {
+        self.published().epoch
+    }
+
+    pub fn status(&self, sequence: Sequence) -> EngineStatus {
+        let published = self.published().clone();
+        EngineStatus {
+            members: published.members,
+            writable: published.writable,
+            full: self.is_full(),
+            epoch: published.epoch,
+            sequence,
+            journal_bytes_since_snapshot: self.journal_bytes(),
+            last_snapshot: published.snapshot.end,
+            last_snapshot_unix_s: published.snapshot.unix_s,
+            commits: self.commits.load(Ordering::Relaxed),
+            groups: self.groups.load(Ordering::Relaxed),
+            syncs: self.syncs.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Starts the thread that keeps `rooms` ready.
+    pub fn start_preparer(&self, rooms: Vec<Arc<Room>>) -> std::io::Result<()> {
+        let (wake, wakes) = channel::<()>();
+        let full = Arc::clone(&self.full);
+        let builder = std::thread::Builder::new().name("metadata-room".to_owned());
+        let thread = builder.spawn(move || {
+            for () in wakes {
+                for room in &rooms {
+                    if let Err(error) = room.prepare() {
+                        tracing::warn!(%error, "no room for the next journal file");
+                        full.fetch_or(super::files::is_full(&error), Ordering::AcqRel);
+                    }
+                }
+            }
+        })?;
+        *self.preparer.lock().unwrap_or_else(PoisonError::into_inner) = Some((wake, thread));
+        Ok(())
+    }
+
+    pub fn prepare_rooms(&self) {
+        let preparer = self.preparer.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((wake, _)) = &*preparer {
+            let _ = wake.send(());
+        }
+    }
+
+    pub fn stop_preparer(&self) {
+        let preparer = self.preparer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some((wake, thread)) = preparer {
+            drop(wake);
+            let _ = thread.join();
+        }
+    }
+
+    fn published(&self) -> MutexGuard<'_, Published> {
+        self.published.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,74 @@
+//! What exists: buckets, versions, contents, uploads, accounts, queues. Every change is one atomic
+//! commit on an ordered key-value engine.
+
+pub mod embedded;
+pub mod engine;
+
+mod accounts;
+mod buckets;
+mod codec;
+mod contents;
+mod directories;
+mod error;
+mod keys;
+mod leases;
+mod queue;
+mod streams;
+mod transaction;
+mod uploads;
+mod usage;
+mod versions;
+
+pub use buckets::Created;
+pub use contents::{FreedBlob, NewContent};
+pub use directories::KnownDirectory;
+pub use error::{Error, Result};
+pub use leases::Incarnation;
+pub use queue::QueuedGarbage;
+pub use streams::{Cursor, StreamedVersion};
+pub use transaction::Guard;
+pub use uploads::{CompletedContent, PartWritten};
+pub use usage::{Scope, Usage};
+pub use versions::{NewVersion, Removed, WrittenVersion};
+
+use std::sync::Arc;
+
+use engine::Engine;
+use model::environment::Entropy;
+
+/// The metadata of a store. Cheap to share; all methods may run at once.
+pub struct Metadata {
+    engine: Arc<dyn Engine>,
+    entropy: Arc<dyn Entropy>,
+    incarnation: Incarnation,
+}
+
+impl Metadata {
+    /// Begins a new incarnation on `engine`. The engine's lock makes every earlier one ended.
+    ///
+    /// # Errors
+    /// When the engine cannot read or commit.
+    pub async fn open(
+        engine: Arc<dyn Engine>,
+        entropy: Arc<dyn Entropy>,
+        incarnation: [u8; 16],
+        now_ms: i64,
+    ) -> Result<Self> {
+        let incarnation = leases::begin(engine.as_ref(), incarnation, now_ms).await?;
+        Ok(Self { engine, entropy, incarnation })
+    }
+
+    /// The engine below, for snapshots and its status.
+    pub fn engine(&self) -> &dyn Engine {
+        self.engine.as_ref()
+    }
+
+    /// This process's incarnation: named in every blob it writes.
+    pub fn incarnation(&self) -> &Incarnation {
+        &self.incarnation
+    }
+
+    pub(crate) fn random<const N: usize>(&self) -> [u8; N] {
+        model::environment::random(self.entropy.as_ref())
+    }
+}

@@ -1,0 +1,58 @@
+//! The reclaim queue: what was unnamed, waiting to be freed.
+
+use model::records::Garbage;
+
+use crate::{
+    FreedBlob, Guard, Metadata, Result,
+    engine::{Direction, Sequence},
+    keys,
+    transaction::{Draft, Try, decode_row},
+};
+
+/// One entry of the queue.
+#[derive(Clone, Debug)]
+pub struct QueuedGarbage {
+    pub garbage: Garbage,
+    /// The commit that put it there: readers that began later cannot see what it frees.
+    pub since: Sequence,
+    pub(crate) guard: Guard,
+}
+
+impl Metadata {
+    /// The oldest `limit` entries after `after`, and where to go on.
+    pub async fn garbage(
+        &self,
+        after: Option<&QueuedGarbage>,
+        limit: usize,
+    ) -> Result<Vec<QueuedGarbage>> {
+        let mut range = keys::within(vec![keys::GARBAGE]);
+        if let Some(after) = after {
+            range.start.clone_from(&after.guard.key);
+            range.start.push(0);
+        }
+        let page = self.engine.scan(&range, limit, Direction::Forward).await?;
+        let entry = |(key, row): (Vec<u8>, crate::engine::Row)| {
+            let garbage = decode_row(&key, &row)?;
+            let guard = Guard { key, version: row.version };
+            Ok(QueuedGarbage { garbage, since: guard.version, guard })
+        };
+        page.rows.into_iter().map(entry).collect()
+    }
+
+    /// Takes an entry off the queue: the blob, or whatever it named, is freed.
+    pub async fn dequeue(&self, entry: &QueuedGarbage, freed: Option<&FreedBlob>) -> Result<()> {
+        self.transact(async || {
+            let mut draft = Draft::reclaiming();
+            draft.expect(&entry.guard);
+            draft.delete(entry.guard.key.clone());
+            freed.iter().for_each(|blob| blob.forget(&mut draft));
+            Ok(Try::Commit(draft, ()))
+        })
+        .await
+    }
+
+    /// Queues something to be freed, in the commit being put together.
+    pub(crate) fn enqueue(&self, draft: &mut Draft, garbage: &Garbage, now_ms: i64) {
+        draft.put(keys::garbage(now_ms, self.random()), garbage);
+    }
+}

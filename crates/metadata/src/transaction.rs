@@ -1,0 +1,141 @@
+//! The one retry loop, and the commit being put together in it.
+
+use std::collections::BTreeMap;
+
+use minicbor::{Decode, Encode};
+use model::{Condition, limits::COMMIT_TRIES_MAX, names::BucketName, records::Bucket};
+
+use crate::{
+    Error, Metadata, Result, codec,
+    engine::{Add, Commit, CommitError, Expect, Row, Sequence},
+    keys,
+    usage::Change,
+};
+
+/// A row as it was read: a commit that takes it along is refused if the row changed since.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Guard {
+    pub(crate) key: Vec<u8>,
+    pub(crate) version: Sequence,
+}
+
+/// Changes gathered for one commit.
+#[derive(Default)]
+pub(crate) struct Draft {
+    commit: Commit,
+    adds: BTreeMap<Vec<u8>, i64>,
+}
+
+impl Draft {
+    /// For changes that give space back.
+    pub fn reclaiming() -> Self {
+        Self { commit: Commit { reclaims: true, ..Commit::default() }, adds: BTreeMap::new() }
+    }
+
+    pub fn expect(&mut self, guard: &Guard) {
+        let Guard { key, version } = guard.clone();
+        self.commit.expect.push(Expect::Version { key, version });
+    }
+
+    /// Expects a row as read: of that version, or absent.
+    pub fn expect_row(&mut self, key: &[u8], row: Option<&Row>) {
+        let key = key.to_vec();
+        self.commit.expect.push(match row {
+            Some(row) => Expect::Version { key, version: row.version },
+            None => Expect::Absent { key },
+        });
+    }
+
+    pub fn expect_empty(&mut self, range: crate::engine::ScanRange) {
+        self.commit.expect.push(Expect::EmptyRange { range });
+    }
+
+    pub fn put<T: Encode<()>>(&mut self, key: Vec<u8>, record: &T) {
+        self.commit.put.push((key, codec::encode(record)));
+    }
+
+    pub fn delete(&mut self, key: Vec<u8>) {
+        self.commit.delete.push(key);
+    }
+
+    /// Takes a delete back, because the row is put after all.
+    pub fn undelete(&mut self, key: &[u8]) {
+        self.commit.delete.retain(|deleted| deleted != key);
+    }
+
+    pub fn add(&mut self, key: Vec<u8>, amount: i64) {
+        *self.adds.entry(key).or_default() += amount;
+    }
+
+    pub fn count(&mut self, change: Change) {
+        change.adds().for_each(|(key, amount)| self.add(key, amount));
+    }
+
+    fn finish(mut self) -> Commit {
+        let adds = self.adds.into_iter().filter(|(_, amount)| *amount != 0);
+        self.commit.add.extend(adds.map(|(key, amount)| Add {
+            key,
+            amount,
+            minimum: None,
+            maximum: None,
+        }));
+        self.commit
+    }
+}
+
+/// What one try of a change leads to.
+pub(crate) enum Try<T> {
+    /// Commit this; the value is the answer if it goes through.
+    Commit(Draft, T),
+    /// Nothing to change.
+    Done(T),
+}
+
+impl Metadata {
+    /// Runs `attempt` until its commit meets no conflict; bounded, then [`Error::Busy`].
+    pub(crate) async fn transact<T>(&self, attempt: impl AsyncFn() -> Result<Try<T>>) -> Result<T> {
+        for _ in 0..COMMIT_TRIES_MAX {
+            let (draft, value) = match attempt().await? {
+                Try::Commit(draft, value) => (draft, value),
+                Try::Done(value) => return Ok(value),
+            };
+            match self.engine.commit(draft.finish()).await {
+                Ok(_) => return Ok(value),
+                Err(CommitError::Conflict { .. }) => {}
+                Err(CommitError::NoSpace) => return Err(Error::NoSpace),
+                Err(CommitError::Unavailable) => return Err(Error::Unavailable),
+                Err(CommitError::Engine(error)) => return Err(error.into()),
+                Err(error) => return Err(Error::Impossible(error)),
+            }
+        }
+        Err(Error::Busy)
+    }
+
+    /// Reads a record.
+    pub(crate) async fn record<T: for<'b> Decode<'b, ()>>(
+        &self,
+        key: &[u8],
+    ) -> Result<Option<(T, Guard)>> {
+        let Some(row) = self.engine.get(key).await? else { return Ok(None) };
+        let record = decode_row(key, &row)?;
+        Ok(Some((record, Guard { key: key.to_vec(), version: row.version })))
+    }
+
+    /// Reads a bucket anew and makes the draft expect it; it must still be the one of `known`.
+    pub(crate) async fn rebind(&self, draft: &mut Draft, known: &Bucket) -> Result<Bucket> {
+        let found = self.bucket(&known.name).await?.filter(|(bucket, _)| bucket.id == known.id);
+        let (bucket, guard) = found.ok_or(Condition::NoSuchBucket)?;
+        draft.expect(&guard);
+        Ok(bucket)
+    }
+
+    /// Reads a bucket by name, with what a commit expects of it.
+    pub async fn bucket(&self, name: &BucketName) -> Result<Option<(Bucket, Guard)>> {
+        self.record(&keys::bucket(name)).await
+    }
+}
+
+/// Decodes a row, whose family is the first byte of its key.
+pub(crate) fn decode_row<T: for<'b> Decode<'b, ()>>(key: &[u8], row: &Row) -> Result<T> {
+    codec::decode(key.first().copied().unwrap_or_default(), &row.value)
+}

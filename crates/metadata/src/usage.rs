@@ -1,0 +1,92 @@
+//! Exact counters, changed in the commit that changes what they count.
+
+use model::names::{AccountId, BucketId};
+
+use crate::{Metadata, Result, engine::read_counter, keys};
+
+/// Whose usage.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scope {
+    Bucket(BucketId),
+    Account(AccountId),
+}
+
+/// What is stored: exact at the moment it was read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Versions that are objects, current or not.
+    pub objects: i64,
+    /// Their bytes; a content that several versions share counts for each.
+    pub bytes: i64,
+    pub delete_markers: i64,
+    /// Uploads under way, and their parts.
+    pub uploads: i64,
+    pub parts: i64,
+}
+
+/// How one commit changes the usage of a bucket and of its owner's account.
+pub(crate) struct Change {
+    bucket: BucketId,
+    owner: AccountId,
+    pub usage: Usage,
+}
+
+const FIELDS: [u8; 5] = *b"obmup";
+
+impl Scope {
+    fn key(&self, field: u8) -> Vec<u8> {
+        match self {
+            Self::Bucket(id) => keys::join(keys::USAGE, &[b"b", &id.0.to_be_bytes(), &[field]]),
+            Self::Account(id) => keys::join(keys::USAGE, &[b"a", &[field], id.as_str().as_bytes()]),
+        }
+    }
+
+    /// The rows of the scope.
+    pub(crate) fn keys(&self) -> Vec<Vec<u8>> {
+        FIELDS.iter().map(|field| self.key(*field)).collect()
+    }
+}
+
+impl Change {
+    pub fn new(bucket: &model::records::Bucket) -> Self {
+        Self { bucket: bucket.id, owner: bucket.owner.clone(), usage: Usage::default() }
+    }
+
+    /// Counts a version in (`1`) or out (`-1`).
+    pub fn version(&mut self, version: &model::records::Version, sign: i64) {
+        match &version.object {
+            Some(object) => {
+                self.usage.objects += sign;
+                let bytes = i64::try_from(object.size_bytes).unwrap_or(i64::MAX);
+                self.usage.bytes = self.usage.bytes.saturating_add(sign.saturating_mul(bytes));
+            }
+            None => self.usage.delete_markers += sign,
+        }
+    }
+
+    pub fn adds(self) -> impl Iterator<Item = (Vec<u8>, i64)> {
+        let Usage { objects, bytes, delete_markers, uploads, parts } = self.usage;
+        let amounts = [objects, bytes, delete_markers, uploads, parts];
+        let scopes = [Scope::Bucket(self.bucket), Scope::Account(self.owner)];
+        scopes.into_iter().flat_map(move |scope| {
+            let adds = FIELDS.into_iter().zip(amounts);
+            adds.map(move |(field, amount)| (scope.key(field), amount)).collect::<Vec<_>>()
+        })
+    }
+}
+
+impl Metadata {
+    /// Reads the counters of a scope, all at one moment.
+    pub async fn usage(&self, scope: &Scope) -> Result<Usage> {
+        let keys = scope.keys();
+        let rows = self.engine.get_many(&keys).await?;
+        let mut values = [0; FIELDS.len()];
+        for ((value, key), row) in values.iter_mut().zip(&keys).zip(&rows) {
+            if let Some(row) = row {
+                *value = read_counter(key, &row.value)?;
+            }
+        }
+        let [objects, bytes, delete_markers, uploads, parts] = values;
+        Ok(Usage { objects, bytes, delete_markers, uploads, parts })
+    }
+}

@@ -1,0 +1,373 @@
+//! Versions of keys: the current one in a family of its own, all others in the history.
+//!
+//! Invariants: the row in `C` is the key's latest version and never a delete marker; without such a
+//! row the latest is the newest in `H`, if any, and then it is a marker. At most one version is
+//! null; when it is in `H`, the row in `n` tells its order.
+
+use model::{
+    Condition,
+    names::{AccountId, ObjectKey, VersionId, VersionSelector},
+    records::{Bucket, Garbage, ObjectData, Version, Versioning},
+};
+
+use crate::{
+    Guard, Metadata, NewContent, Result,
+    engine::Direction,
+    keys,
+    transaction::{Draft, Try, decode_row},
+    usage::Change,
+};
+
+/// A version about to be written.
+#[derive(Clone, Debug)]
+pub struct NewVersion<'a> {
+    pub key: &'a ObjectKey,
+    pub owner: &'a AccountId,
+    /// `None` writes a delete marker.
+    pub object: Option<&'a ObjectData>,
+    /// The content the object brings along; without one it shares an existing content.
+    pub content: Option<&'a NewContent>,
+    pub now_ms: i64,
+}
+
+/// A version as written, and the bucket's versioning at that moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WrittenVersion {
+    pub version: Version,
+    pub versioning: Versioning,
+}
+
+/// What became of a wish to remove one version.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Removed {
+    pub version: Option<Version>,
+}
+
+/// What is known of a key before it changes.
+struct Head {
+    current: Option<(Version, Guard)>,
+    /// The newest in the history; not looked for when there is a current one.
+    newest: Option<Version>,
+    /// The null version, when it is in the history.
+    null: Option<(Version, Guard)>,
+}
+
+impl Head {
+    /// The latest version, marker or not.
+    fn latest(&self) -> Option<&Version> {
+        self.current.as_ref().map(|(version, _)| version).or(self.newest.as_ref())
+    }
+}
+
+impl Metadata {
+    /// The version of a key a request names; it may be a delete marker.
+    pub async fn version(
+        &self,
+        bucket: &Bucket,
+        key: &ObjectKey,
+        selector: VersionSelector,
+    ) -> Result<Option<Version>> {
+        let current = self.current(bucket, key).await?.map(|(version, _)| version);
+        match selector {
+            VersionSelector::Latest if current.is_some() => Ok(current),
+            VersionSelector::Latest => self.newest(bucket, key, None).await,
+            VersionSelector::Null => match current.filter(|version| version.null) {
+                Some(version) => Ok(Some(version)),
+                None => Ok(self.null(bucket, key).await?.map(|(version, _)| version)),
+            },
+            VersionSelector::Id(id) => match current.filter(|version| version.id == id) {
+                Some(version) => Ok(Some(version)),
+                None => {
+                    let row = keys::history(bucket.id, key, id.order);
+                    let found = self.record::<Version>(&row).await?.map(|(version, _)| version);
+                    Ok(found.filter(|version| version.id == id))
+                }
+            },
+        }
+        .map(|found| found.filter(|version| !named_by_id_but_null(version, selector)))
+    }
+
+    async fn current(&self, bucket: &Bucket, key: &ObjectKey) -> Result<Option<(Version, Guard)>> {
+        self.record(&keys::current(bucket.id, key.as_str().as_bytes())).await
+    }
+
+    /// The newest version in the history, leaving out one.
+    async fn newest(
+        &self,
+        bucket: &Bucket,
+        key: &ObjectKey,
+        without: Option<VersionId>,
+    ) -> Result<Option<Version>> {
+        if bucket.versioning == Versioning::Unversioned {
+            return Ok(None);
+        }
+        let range = keys::within(keys::history_of(bucket.id, key));
+        let page = self.engine.scan(&range, 2, Direction::Forward).await?;
+        for (key, row) in &page.rows {
+            let version: Version = decode_row(key, row)?;
+            if Some(version.id) != without {
+                return Ok(Some(version));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The null version in the history, and the row that tells where it is.
+    async fn null(&self, bucket: &Bucket, key: &ObjectKey) -> Result<Option<(Version, Guard)>> {
+        if bucket.versioning == Versioning::Unversioned {
+            return Ok(None);
+        }
+        let row = keys::null_order(bucket.id, key);
+        let Some((order, guard)) = self.record::<u64>(&row).await? else { return Ok(None) };
+        let version = self.record(&keys::history(bucket.id, key, order)).await?;
+        Ok(version.map(|(version, _)| (version, guard)))
+    }
+
+    async fn head(&self, bucket: &Bucket, key: &ObjectKey) -> Result<Head> {
+        let current = self.current(bucket, key).await?;
+        let newest = match current {
+            Some(_) => None,
+            None => self.newest(bucket, key, None).await?,
+        };
+        let current_is_null = current.as_ref().is_some_and(|(version, _)| version.null);
+        let null = if current_is_null { None } else { self.null(bucket, key).await? };
+        Ok(Head { current, newest, null })
+    }
+
+    /// Writes a version as the latest one. `decide` sees what would be replaced (never a marker).
+    ///
+    /// In an unversioned bucket a delete marker is not stored: the object is just removed.
+    ///
+    /// # Errors
+    /// What `decide` returns; [`Condition::NoSuchBucket`] when the bucket went meanwhile.
+    pub async fn write_version(
+        &self,
+        known: &Bucket,
+        new: &NewVersion<'_>,
+        decide: impl Fn(&Bucket, Option<&Version>) -> Result<(), Condition>,
+    ) -> Result<WrittenVersion> {
+        self.transact(async || {
+            let mut draft = draft_for(new);
+            let bucket = self.rebind(&mut draft, known).await?;
+            let version = self.draft_version(&mut draft, &bucket, new, &decide).await?;
+            let written = WrittenVersion { version, versioning: bucket.versioning };
+            Ok(Try::Commit(draft, written))
+        })
+        .await
+    }
+
+    /// Puts the rows of a new version into a draft that expects the bucket already.
+    pub(crate) async fn draft_version(
+        &self,
+        draft: &mut Draft,
+        bucket: &Bucket,
+        new: &NewVersion<'_>,
+        decide: &impl Fn(&Bucket, Option<&Version>) -> Result<(), Condition>,
+    ) -> Result<Version> {
+        let head = self.head(bucket, new.key).await?;
+        decide(bucket, head.current.as_ref().map(|(version, _)| version))?;
+        let mut change = Change::new(bucket);
+        let version = self.next_version(bucket, new, head.latest());
+
+        self.displace(draft, bucket, new, &head, &mut change);
+        let row = keys::current(bucket.id, new.key.as_str().as_bytes());
+        match (&version.object, bucket.versioning) {
+            (Some(object), _) => {
+                draft.put(row, &version);
+                change.version(&version, 1);
+                match new.content {
+                    Some(content) => self.add_content(draft, content),
+                    None => self.share_content(draft, object).await?,
+                }
+            }
+            (None, Versioning::Unversioned) => {
+                if head.current.is_some() {
+                    draft.delete(row);
+                }
+            }
+            (None, _) => {
+                if head.current.is_some() {
+                    draft.delete(row);
+                }
+                let order = version.id.order;
+                draft.put(keys::history(bucket.id, new.key, order), &version);
+                change.version(&version, 1);
+                if version.null {
+                    draft.put(keys::null_order(bucket.id, new.key), &order);
+                }
+            }
+        }
+        draft.count(change);
+        Ok(version)
+    }
+
+    fn next_version(
+        &self,
+        bucket: &Bucket,
+        new: &NewVersion<'_>,
+        latest: Option<&Version>,
+    ) -> Version {
+        let order = latest.map_or(1, |latest| latest.id.order.saturating_add(1));
+        let after = latest.map_or(i64::MIN, |latest| latest.modified_ms.saturating_add(1));
+        Version {
+            id: VersionId { order, random: u64::from_be_bytes(self.random()) },
+            null: bucket.versioning != Versioning::Enabled,
+            modified_ms: new.now_ms.max(after),
+            object: new.object.cloned(),
+            owner: new.owner.clone(),
+        }
+    }
+
+    /// Moves what the new version displaces into the history, or removes it where the new one
+    /// takes its place as the null version.
+    fn displace(
+        &self,
+        draft: &mut Draft,
+        bucket: &Bucket,
+        new: &NewVersion<'_>,
+        head: &Head,
+        change: &mut Change,
+    ) {
+        let replaces_null = bucket.versioning != Versioning::Enabled;
+        let row = keys::current(bucket.id, new.key.as_str().as_bytes());
+        match &head.current {
+            Some((current, guard)) => {
+                draft.expect(guard);
+                if current.null && replaces_null {
+                    self.discard(draft, change, current, new.now_ms);
+                } else {
+                    let order = current.id.order;
+                    draft.put(keys::history(bucket.id, new.key, order), current);
+                    if current.null {
+                        draft.put(keys::null_order(bucket.id, new.key), &order);
+                    }
+                }
+            }
+            None => {
+                draft.expect_row(&row, None);
+                let order = head.latest().map_or(1, |latest| latest.id.order.saturating_add(1));
+                draft.expect_row(&keys::history(bucket.id, new.key, order), None);
+            }
+        }
+        let unversioned = bucket.versioning == Versioning::Unversioned;
+        match &head.null {
+            Some((null, guard)) if replaces_null => {
+                draft.expect(guard);
+                draft.delete(keys::history(bucket.id, new.key, null.id.order));
+                if new.object.is_some() {
+                    draft.delete(keys::null_order(bucket.id, new.key));
+                }
+                self.discard(draft, change, null, new.now_ms);
+            }
+            None if replaces_null && !unversioned => {
+                draft.expect_row(&keys::null_order(bucket.id, new.key), None);
+            }
+            _ => {}
+        }
+    }
+
+    /// Counts a version out and queues its content.
+    fn discard(&self, draft: &mut Draft, change: &mut Change, version: &Version, now_ms: i64) {
+        change.version(version, -1);
+        if let Some(object) = &version.object {
+            self.enqueue(draft, &Garbage::Content(object.content), now_ms);
+        }
+    }
+
+    /// Adds a reference to a content that another version names.
+    async fn share_content(&self, draft: &mut Draft, object: &ObjectData) -> Result<()> {
+        let row = keys::content(object.content);
+        let content = self.engine.get(&row).await?.ok_or(Condition::NoSuchKey)?;
+        draft.expect_row(&row, Some(&content));
+        draft.add(keys::references(object.content), 1);
+        Ok(())
+    }
+
+    /// Removes one version for good. `decide` sees it, if it is there.
+    ///
+    /// When the latest goes, the newest object behind it becomes current.
+    ///
+    /// # Errors
+    /// What `decide` returns; [`Condition::NoSuchBucket`] when the bucket went meanwhile.
+    pub async fn remove_version(
+        &self,
+        known: &Bucket,
+        key: &ObjectKey,
+        selector: VersionSelector,
+        now_ms: i64,
+        decide: impl Fn(Option<&Version>) -> Result<(), Condition>,
+    ) -> Result<Removed> {
+        self.transact(async || {
+            let mut draft = Draft::reclaiming();
+            let bucket = self.rebind(&mut draft, known).await?;
+            let head = self.head(&bucket, key).await?;
+            let version = self.version(&bucket, key, selector).await?;
+            decide(version.as_ref())?;
+            let Some(version) = version else { return Ok(Try::Done(Removed::default())) };
+
+            let row = keys::current(bucket.id, key.as_str().as_bytes());
+            let is_current =
+                head.current.as_ref().is_some_and(|(current, _)| current.id == version.id);
+            match &head.current {
+                Some((_, guard)) => draft.expect(guard),
+                None => draft.expect_row(&row, None),
+            }
+            if is_current {
+                draft.delete(row.clone());
+            } else {
+                let history = keys::history(bucket.id, key, version.id.order);
+                let Some((_, guard)) = self.record::<Version>(&history).await? else {
+                    return Ok(Try::Done(Removed::default()));
+                };
+                draft.expect(&guard);
+                draft.delete(history);
+                if version.null {
+                    draft.delete(keys::null_order(bucket.id, key));
+                }
+            }
+            if is_current || head.current.is_none() {
+                let next = self.newest(&bucket, key, Some(version.id)).await?;
+                if let Some(next) = next.filter(|next| next.object.is_some()) {
+                    self.promote(&mut draft, &bucket, key, &next, is_current).await?;
+                }
+            }
+            let mut change = Change::new(&bucket);
+            self.discard(&mut draft, &mut change, &version, now_ms);
+            draft.count(change);
+            Ok(Try::Commit(draft, Removed { version: Some(version) }))
+        })
+        .await
+    }
+
+    /// Makes the newest version of the history the current one.
+    async fn promote(
+        &self,
+        draft: &mut Draft,
+        bucket: &Bucket,
+        key: &ObjectKey,
+        next: &Version,
+        replaces_current: bool,
+    ) -> Result<()> {
+        let history = keys::history(bucket.id, key, next.id.order);
+        let row = self.engine.get(&history).await?;
+        draft.expect_row(&history, row.as_ref());
+        draft.delete(history);
+        if next.null {
+            draft.delete(keys::null_order(bucket.id, key));
+        }
+        if replaces_current {
+            draft.undelete(&keys::current(bucket.id, key.as_str().as_bytes()));
+        }
+        draft.put(keys::current(bucket.id, key.as_str().as_bytes()), next);
+        Ok(())
+    }
+}
+
+/// The null version goes by the name `null` only.
+fn named_by_id_but_null(version: &Version, selector: VersionSelector) -> bool {
+    version.null && matches!(selector, VersionSelector::Id(_))
+}
+
+fn draft_for(new: &NewVersion<'_>) -> Draft {
+    if new.object.is_none() { Draft::reclaiming() } else { Draft::default() }
+}
