@@ -6,12 +6,13 @@
 
 use model::{
     Condition,
+    limits::COMMIT_TRIES_MAX,
     names::{AccountId, ObjectKey, VersionId, VersionSelector},
     records::{Bucket, Garbage, ObjectData, Version, Versioning},
 };
 
 use crate::{
-    Guard, Metadata, NewContent, Result,
+    Error, Guard, Metadata, NewContent, Result,
     engine::Direction,
     keys,
     transaction::{Draft, Try, decode_row},
@@ -67,10 +68,36 @@ impl Metadata {
         key: &ObjectKey,
         selector: VersionSelector,
     ) -> Result<Option<Version>> {
-        let current = self.current(bucket, key).await?.map(|(version, _)| version);
+        let mut known = self.current(bucket, key).await?;
+        for _ in 0..COMMIT_TRIES_MAX {
+            let guard = known.as_ref().map(|(_, guard)| guard.clone());
+            let current = known.map(|(version, _)| version);
+            let found = self.find(bucket, key, selector, current).await?;
+            if found.is_some() {
+                return Ok(found.filter(|version| !named_by_id_but_null(version, selector)));
+            }
+            // Versions move between the families; while the current one stands still, none does.
+            known = self.current(bucket, key).await?;
+            if known.as_ref().map(|(_, guard)| guard) == guard.as_ref() {
+                return Ok(None);
+            }
+        }
+        Err(Error::Busy)
+    }
+
+    /// Looks at the current version first, then in the history.
+    async fn find(
+        &self,
+        bucket: &Bucket,
+        key: &ObjectKey,
+        selector: VersionSelector,
+        current: Option<Version>,
+    ) -> Result<Option<Version>> {
         match selector {
             VersionSelector::Latest if current.is_some() => Ok(current),
-            VersionSelector::Latest => self.newest(bucket, key, None).await,
+            VersionSelector::Latest => {
+                Ok(self.newest(bucket, key, None).await?.map(|(version, _)| version))
+            }
             VersionSelector::Null => match current.filter(|version| version.null) {
                 Some(version) => Ok(Some(version)),
                 None => Ok(self.null(bucket, key).await?.map(|(version, _)| version)),
@@ -84,7 +111,6 @@ impl Metadata {
                 }
             },
         }
-        .map(|found| found.filter(|version| !named_by_id_but_null(version, selector)))
     }
 
     async fn current(&self, bucket: &Bucket, key: &ObjectKey) -> Result<Option<(Version, Guard)>> {
@@ -97,17 +123,20 @@ impl Metadata {
         bucket: &Bucket,
         key: &ObjectKey,
         without: Option<VersionId>,
-    ) -> Result<Option<Version>> {
+    ) -> Result<Option<(Version, Guard)>> {
         if bucket.versioning == Versioning::Unversioned {
             return Ok(None);
         }
-        let range = keys::within(keys::history_of(bucket.id, key));
-        let page = self.engine.scan(&range, 2, Direction::Forward).await?;
-        for (key, row) in &page.rows {
-            let version: Version = decode_row(key, row)?;
-            if Some(version.id) != without {
-                return Ok(Some(version));
+        let mut rest = Some(keys::within(keys::history_of(bucket.id, key)));
+        while let Some(range) = rest {
+            let page = self.engine.scan(&range, 2, Direction::Forward).await?;
+            for (key, row) in page.rows {
+                let version: Version = decode_row(&key, &row)?;
+                if Some(version.id) != without {
+                    return Ok(Some((version, Guard { key, version: row.version })));
+                }
             }
+            rest = page.next;
         }
         Ok(None)
     }
@@ -118,16 +147,22 @@ impl Metadata {
             return Ok(None);
         }
         let row = keys::null_order(bucket.id, key);
-        let Some((order, guard)) = self.record::<u64>(&row).await? else { return Ok(None) };
-        let version = self.record(&keys::history(bucket.id, key, order)).await?;
-        Ok(version.map(|(version, _)| (version, guard)))
+        for _ in 0..COMMIT_TRIES_MAX {
+            let Some((order, guard)) = self.record::<u64>(&row).await? else { return Ok(None) };
+            let version = self.record(&keys::history(bucket.id, key, order)).await?;
+            if let Some((version, _)) = version {
+                return Ok(Some((version, guard)));
+            }
+            // Another one took its place meanwhile.
+        }
+        Err(Error::Busy)
     }
 
     async fn head(&self, bucket: &Bucket, key: &ObjectKey) -> Result<Head> {
         let current = self.current(bucket, key).await?;
         let newest = match current {
             Some(_) => None,
-            None => self.newest(bucket, key, None).await?,
+            None => self.newest(bucket, key, None).await?.map(|(version, _)| version),
         };
         let current_is_null = current.as_ref().is_some_and(|(version, _)| version.null);
         let null = if current_is_null { None } else { self.null(bucket, key).await? };
@@ -301,23 +336,24 @@ impl Metadata {
             let mut draft = Draft::reclaiming();
             let bucket = self.rebind(&mut draft, known).await?;
             let head = self.head(&bucket, key).await?;
-            let version = self.version(&bucket, key, selector).await?;
-            decide(version.as_ref())?;
-            let Some(version) = version else { return Ok(Try::Done(Removed::default())) };
-
             let row = keys::current(bucket.id, key.as_str().as_bytes());
-            let is_current =
-                head.current.as_ref().is_some_and(|(current, _)| current.id == version.id);
             match &head.current {
                 Some((_, guard)) => draft.expect(guard),
                 None => draft.expect_row(&row, None),
             }
+            let version = self.version(&bucket, key, selector).await?;
+            decide(version.as_ref())?;
+            // That nothing is there holds only if nothing moved while it was looked for.
+            let Some(version) = version else { return Ok(Try::Commit(draft, Removed::default())) };
+
+            let is_current =
+                head.current.as_ref().is_some_and(|(current, _)| current.id == version.id);
             if is_current {
-                draft.delete(row.clone());
+                draft.delete(row);
             } else {
                 let history = keys::history(bucket.id, key, version.id.order);
                 let Some((_, guard)) = self.record::<Version>(&history).await? else {
-                    return Ok(Try::Done(Removed::default()));
+                    return Ok(Try::Commit(draft, Removed::default()));
                 };
                 draft.expect(&guard);
                 draft.delete(history);
@@ -326,10 +362,7 @@ impl Metadata {
                 }
             }
             if is_current || head.current.is_none() {
-                let next = self.newest(&bucket, key, Some(version.id)).await?;
-                if let Some(next) = next.filter(|next| next.object.is_some()) {
-                    self.promote(&mut draft, &bucket, key, &next, is_current).await?;
-                }
+                self.uncover(&mut draft, &bucket, key, &version, is_current).await?;
             }
             let mut change = Change::new(&bucket);
             self.discard(&mut draft, &mut change, &version, now_ms);
@@ -339,26 +372,34 @@ impl Metadata {
         .await
     }
 
-    /// Makes the newest version of the history the current one.
-    async fn promote(
+    /// Makes the newest version behind `removed` the current one if it is an object.
+    async fn uncover(
         &self,
         draft: &mut Draft,
         bucket: &Bucket,
         key: &ObjectKey,
-        next: &Version,
+        removed: &Version,
         replaces_current: bool,
     ) -> Result<()> {
-        let history = keys::history(bucket.id, key, next.id.order);
-        let row = self.engine.get(&history).await?;
-        draft.expect_row(&history, row.as_ref());
-        draft.delete(history);
+        let next = self.newest(bucket, key, Some(removed.id)).await?;
+        let Some((next, guard)) = next else { return Ok(()) };
+        // A marker too: if it goes meanwhile, what is behind it has to become current.
+        draft.expect(&guard);
+        if next.object.is_none() {
+            return Ok(());
+        }
+        // No newer marker may have come meanwhile.
+        let above = removed.id.order.saturating_add(1);
+        draft.expect_row(&keys::history(bucket.id, key, above), None);
+        draft.delete(guard.key);
         if next.null {
             draft.delete(keys::null_order(bucket.id, key));
         }
+        let row = keys::current(bucket.id, key.as_str().as_bytes());
         if replaces_current {
-            draft.undelete(&keys::current(bucket.id, key.as_str().as_bytes()));
+            draft.undelete(&row);
         }
-        draft.put(keys::current(bucket.id, key.as_str().as_bytes()), next);
+        draft.put(row, &next);
         Ok(())
     }
 }

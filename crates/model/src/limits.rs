@@ -1,7 +1,9 @@
 //! Every number the product promises or refuses at, with its source.
 
-/// Longest object key in bytes of UTF-8. Source: S3 "Naming Amazon S3 objects"; OSS allows 1023.
+/// Longest object key in bytes of UTF-8. Source: S3 "Naming Amazon S3 objects".
 pub const KEY_BYTES_MAX: usize = 1024;
+/// Longest object key written over OSS. Source: OSS "Object naming conventions".
+pub const KEY_BYTES_MAX_OSS: usize = 1023;
 /// Shortest and longest bucket name. Source: S3 "Bucket naming rules", the same in OSS.
 pub const BUCKET_NAME_BYTES: std::ops::RangeInclusive<usize> = 3..=63;
 /// User metadata of an object over S3, names and values together. Source: S3 "Object metadata".

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use metadata::{Created, Scope};
 use model::{
     Condition,
+    listing::Question,
     names::{BucketId, BucketName},
     policy::Action,
     records::{Account, Bucket, Versioning},
@@ -65,6 +66,8 @@ pub struct StatBucket {
 /// Deletes an empty bucket.
 pub struct DeleteBucket {
     pub name: BucketName,
+    /// Uploads under way are aborted, as in S3, instead of being in the way, as in OSS.
+    pub abort_uploads: bool,
 }
 
 /// Switches versioning on, or suspends it.
@@ -182,7 +185,20 @@ impl Operation for DeleteBucket {
 
     async fn run(self, permit: Permit<'_, Self>, service: &Arc<Service>) -> Result<Self::Output> {
         let (bucket, _) = permit.bucket(&self.name)?;
-        Ok(service.metadata.delete_bucket(bucket).await?)
+        let metadata = &service.metadata;
+        if self.abort_uploads && !metadata.holds_versions(bucket).await? {
+            let all = Question::default();
+            let mut uploads = metadata.upload_stream(bucket.id, &all, None);
+            while let Some(upload) = uploads.next(metadata).await? {
+                match metadata.abort_upload(bucket, &upload, service.now_ms()).await {
+                    Ok(()) | Err(metadata::Error::Refused(Condition::NoSuchUpload)) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+        }
+        metadata.delete_bucket(bucket).await?;
+        service.garbage_queued.notify_one();
+        Ok(())
     }
 }
 

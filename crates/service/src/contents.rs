@@ -71,6 +71,8 @@ pub(crate) struct Stored {
     pub location: Location,
     pub digests: Digests,
     named: bool,
+    /// Keeps the segment the bytes may lie in from being taken for dead.
+    _ticket: Ticket,
 }
 
 impl Stored {
@@ -144,6 +146,7 @@ impl Service {
         if body.length_bytes().is_some_and(|length| length > size_bytes_max) {
             return Err(Condition::EntityTooLarge.into());
         }
+        let ticket = self.writers.begin();
         description.sequence = self.metadata.engine().sequence();
         description.begun_ms = self.now_ms();
         let id = BlobId(self.random());
@@ -172,7 +175,7 @@ impl Service {
         let digests = digester.finish()?;
         body.check(&digests)?;
         let location = writer.finish().await?;
-        Ok(Stored { service: Arc::clone(self), location, digests, named: false })
+        Ok(Stored { service: Arc::clone(self), location, digests, named: false, _ticket: ticket })
     }
 }
 

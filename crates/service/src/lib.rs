@@ -64,6 +64,7 @@ pub struct Service {
     seal: seal::Seal,
     regions: Vec<String>,
     pub(crate) readers: readers::Readers,
+    pub(crate) writers: readers::Writers,
     pub(crate) unnamed: contents::Unnamed,
     pub(crate) garbage_queued: Notify,
 }
@@ -84,6 +85,7 @@ impl Service {
             seal: seal::Seal::new(&master_key)?,
             regions,
             readers: readers::Readers::default(),
+            writers: readers::Writers::default(),
             unnamed: contents::Unnamed::default(),
             garbage_queued: Notify::new(),
         }))

@@ -1,8 +1,11 @@
-//! Reads in progress: what they may still see is not freed.
+//! Reads and writes in progress: what they may still see or name is not freed.
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use metadata::engine::Sequence;
@@ -10,6 +13,30 @@ use metadata::engine::Sequence;
 /// The sequences at which reads now in progress began.
 #[derive(Clone, Default)]
 pub(crate) struct Readers(Arc<Mutex<BTreeMap<Sequence, usize>>>);
+
+/// Writes in progress, numbered as they begin: each may be about to name bytes it has stored.
+#[derive(Default)]
+pub(crate) struct Writers {
+    begun: AtomicU64,
+    writing: Readers,
+}
+
+impl Writers {
+    /// Call it before storing anything.
+    pub fn begin(&self) -> Ticket {
+        self.writing.begin(|| self.begun.fetch_add(1, Ordering::SeqCst))
+    }
+
+    /// The present moment, for [`Self::all_after`].
+    pub fn mark(&self) -> u64 {
+        self.begun.load(Ordering::SeqCst)
+    }
+
+    /// Whether every write in progress began after `mark`.
+    pub fn all_after(&self, mark: u64) -> bool {
+        self.writing.all_after(mark)
+    }
+}
 
 /// Holds back the freeing of all that was visible at its sequence.
 pub(crate) struct Ticket {

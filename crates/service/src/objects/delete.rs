@@ -41,8 +41,10 @@ pub struct Deleted {
 /// Deletes up to 1000 objects or versions; each has an outcome of its own, in order.
 pub struct DeleteObjects {
     pub bucket: BucketName,
-    pub objects: Vec<(ObjectKey, VersionSelector, DeleteCondition)>,
+    pub objects: Vec<Wish>,
 }
+
+type Wish = (ObjectKey, VersionSelector, DeleteCondition);
 
 pub type DeleteOutcomes = Vec<Result<Deleted>>;
 
@@ -96,21 +98,29 @@ impl Operation for DeleteObjects {
     async fn run(self, permit: Permit<'_, Self>, service: &Arc<Service>) -> Result<Self::Output> {
         let (bucket, _) = permit.bucket(&self.bucket)?;
         let (permit, service) = (&permit, service);
-        let delete_one = |(key, selector, condition): (_, _, DeleteCondition)| async move {
+        let delete_one = |(place, (key, selector, condition)): (usize, Wish)| async move {
             let resource = Resource::Object(&bucket.name, &key);
             if !permit.allows(delete_action(selector), resource) {
-                return Err(Condition::AccessDenied.into());
+                return (place, Err(Condition::AccessDenied.into()));
             }
-            delete(service, permit.caller(), bucket, &key, selector, &condition).await
+            let caller = permit.caller();
+            (place, delete(service, caller, bucket, &key, selector, &condition).await)
         };
-        // The same key twice must not race with itself, so they go side by side in small groups
-        // and the engine puts each group into few syncs; conflicts are retried below.
-        let mut outcomes = Vec::with_capacity(self.objects.len());
-        let mut rest = self.objects.into_iter().peekable();
+        // Side by side in groups, so that the engine needs few syncs. Older versions go first: the
+        // removal of a current one makes another one current, and all others of the key try again.
+        let mut wishes: Vec<_> = self.objects.into_iter().enumerate().collect();
+        wishes.sort_by_key(|(_, (_, selector, _))| match selector {
+            VersionSelector::Id(id) => id.order,
+            VersionSelector::Latest | VersionSelector::Null => u64::MAX,
+        });
+        let mut outcomes = Vec::with_capacity(wishes.len());
+        let mut rest = wishes.into_iter().peekable();
         while rest.peek().is_some() {
             let group: Vec<_> = rest.by_ref().take(GROUP_KEYS).map(delete_one).collect();
             outcomes.extend(futures_util::future::join_all(group).await);
         }
+        outcomes.sort_by_key(|(place, _)| *place);
+        let outcomes = outcomes.into_iter().map(|(_, outcome)| outcome).collect();
         service.garbage_queued.notify_one();
         Ok(outcomes)
     }

@@ -11,6 +11,7 @@ use model::{
     policy::Action,
     records::{
         Bucket, Checksum, ChecksumKind, ContentPart, Etag, ObjectData, Part, Upload, Version,
+        Versioning,
     },
 };
 
@@ -94,7 +95,8 @@ impl CompleteUpload {
         if !same_object || !same_parts {
             return Err(missing);
         }
-        Ok(Written { version: finished.version, versioning: bucket.versioning })
+        let versioning = if finished.versioned { bucket.versioning } else { Versioning::Unversioned };
+        Ok(Written { version: finished.version, versioning })
     }
 
     /// Finds the parts the client chose, and checks their order, tags, checksums and sizes.

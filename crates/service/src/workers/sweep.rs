@@ -1,9 +1,9 @@
 //! Looks for what nothing names: files of ended incarnations, and segments mostly dead.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use blobs::{FileCursor, IncarnationId, Location, SegmentInfo};
+use blobs::{FileCursor, IncarnationId, Location, SegmentInfo, SegmentKey};
 use model::ContentId;
 
 use super::{Progress, Worker};
@@ -20,7 +20,17 @@ const FINISHED_MS: i64 = 24 * 3600 * 1000;
 #[derive(Default)]
 pub struct Sweep {
     files: FileWalk,
-    segments: Vec<SegmentInfo>,
+    queue: Vec<SegmentInfo>,
+    known: HashMap<SegmentKey, Known>,
+}
+
+/// What is remembered of a sealed segment from look to look.
+#[derive(Clone, Copy)]
+struct Known {
+    /// Writes that began before this may still name a record in it.
+    sealed_at: u64,
+    /// Live bytes after it was compacted as far as it goes.
+    compacted_to: Option<i64>,
 }
 
 #[derive(Default)]
@@ -46,12 +56,12 @@ impl Worker for Sweep {
             self.walk_files(service).await?;
             return Ok(Progress::More);
         }
-        if let Some(segment) = self.segments.pop() {
-            service.tend_segment(&segment).await?;
+        if let Some(segment) = self.queue.pop() {
+            self.tend_segment(service, &segment).await?;
             return Ok(Progress::More);
         }
         while service.metadata.forget_finished(service.now_ms() - FINISHED_MS).await? {}
-        self.segments = service.blobs.sealed_segments().await?;
+        self.look(service).await?;
         Ok(Progress::Idle)
     }
 }
@@ -78,29 +88,41 @@ impl Sweep {
     }
 }
 
-impl Service {
-    /// Retires a sealed segment without live bytes, and compacts a sparse one.
-    async fn tend_segment(&self, segment: &SegmentInfo) -> Result<()> {
-        let key = segment.key.encode();
-        let ended = self.metadata.has_ended(&segment.key.segment.incarnation.0).await?;
-        let live = self.metadata.segment_live_bytes(&key).await?;
-        let size = i64::try_from(segment.size_bytes).unwrap_or(i64::MAX);
-        if live <= 0 {
-            // A write of this incarnation may be about to name a record in it.
-            if ended || self.is_quiet(segment) {
-                self.metadata.retire_segment(&key, self.now_ms()).await?;
-            }
-        } else if live < size / 100 * LIVE_PERCENT_MIN && ended {
-            self.compact(segment).await?;
-        }
+impl Sweep {
+    /// Looks which segments there are, for the steps to come.
+    async fn look(&mut self, service: &Service) -> Result<()> {
+        let segments = service.blobs.sealed_segments().await?;
+        let new = Known { sealed_at: service.writers.mark(), compacted_to: None };
+        let known: HashMap<_, _> = segments
+            .iter()
+            .map(|segment| (segment.key, self.known.get(&segment.key).copied().unwrap_or(new)))
+            .collect();
+        self.known = known;
+        self.queue = segments;
         Ok(())
     }
 
-    /// Only a segment of an ended incarnation is certain to get no further name.
-    fn is_quiet(&self, _: &SegmentInfo) -> bool {
-        false
+    /// Retires a sealed segment without live bytes, and compacts a sparse one.
+    async fn tend_segment(&mut self, service: &Service, segment: &SegmentInfo) -> Result<()> {
+        let Some(known) = self.known.get_mut(&segment.key) else { return Ok(()) };
+        if !service.writers.all_after(known.sealed_at) {
+            return Ok(());
+        }
+        let key = segment.key.encode();
+        let live = service.metadata.segment_live_bytes(&key).await?;
+        let size = i64::try_from(segment.size_bytes).unwrap_or(i64::MAX);
+        if live <= 0 {
+            service.metadata.retire_segment(&key, service.now_ms()).await?;
+            service.garbage_queued.notify_one();
+        } else if live < size / 100 * LIVE_PERCENT_MIN && known.compacted_to != Some(live) {
+            service.compact(segment).await?;
+            known.compacted_to = Some(service.metadata.segment_live_bytes(&key).await?);
+        }
+        Ok(())
     }
+}
 
+impl Service {
     /// Moves the live records of a segment elsewhere. Small parts of multipart objects stay, and
     /// with them the segment, until they are deleted.
     async fn compact(&self, segment: &SegmentInfo) -> Result<()> {

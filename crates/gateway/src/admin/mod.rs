@@ -1,0 +1,70 @@
+//! What is ours alone, under `/_larder/`: no bucket can be named so. Requests are signed with
+//! S3 V4 by keys of the root account and answered in JSON.
+
+mod accounts;
+
+use actix_web::http::Method;
+use bytes::Bytes;
+use model::Condition;
+use serde::Serialize;
+use service::Error;
+
+use crate::{
+    address::{Address, Style},
+    http::Gateway,
+    signature::Scheme,
+    wire::{Reply, ReplyBody, Request, Result, empty},
+};
+
+/// Whether a path lies under `/_larder/`. A host that names a bucket has keys there, not us.
+pub fn is_ours(address: &Address) -> bool {
+    address.style == Style::Path && address.bucket.as_deref() == Some("_larder")
+}
+
+/// Lets only keys of the root account through.
+///
+/// # Errors
+/// `AccessDenied`.
+pub fn permit(request: &Request) -> Result<()> {
+    let scheme = request.verified.as_ref().map(|verified| verified.scheme);
+    if request.caller.facts.root && scheme == Some(Scheme::S3V4) {
+        Ok(())
+    } else {
+        Err(Condition::AccessDenied.into())
+    }
+}
+
+/// Answers a request under `/_larder/`.
+///
+/// # Errors
+/// Those of the operation, and `MethodNotAllowed` for what is not there.
+pub async fn reply(request: &mut Request, gateway: &Gateway) -> Result<Reply> {
+    permit(request)?;
+    let path = request.address.key.clone().unwrap_or_default();
+    let service = &gateway.service;
+    match (&request.method, path.as_str()) {
+        (&Method::GET, "metrics") => Ok(metrics_page(gateway)),
+        (&Method::GET, "accounts") => accounts::list(request, service).await,
+        (&Method::POST, "accounts") => accounts::create(request, service).await,
+        (&Method::DELETE, path) => match path.strip_prefix("accounts/") {
+            Some(id) => accounts::delete(request, service, id).await,
+            None => Err(Condition::MethodNotAllowed.into()),
+        },
+        _ => Err(Condition::MethodNotAllowed.into()),
+    }
+}
+
+/// The metrics page as text.
+pub fn metrics_page(gateway: &Gateway) -> Reply {
+    let text = gateway.settings.metrics_page.as_ref().map(|page| page()).unwrap_or_default();
+    let mut reply = empty(200).header("content-type", "text/plain; version=0.0.4; charset=utf-8");
+    reply.body = ReplyBody::Bytes(Bytes::from(text));
+    reply
+}
+
+fn json(status: u16, value: &impl Serialize) -> Result<Reply> {
+    let text = serde_json::to_vec(value).map_err(Error::internal)?;
+    let mut reply = empty(status).header("content-type", "application/json");
+    reply.body = ReplyBody::Bytes(Bytes::from(text));
+    Ok(reply)
+}

@@ -1,0 +1,200 @@
+//! One row per condition: HTTP status, code in S3 (and in OSS where it differs), message.
+
+use model::Condition;
+
+macro_rules! table {
+    ($($name:ident: $status:literal $s3:literal $(/ $oss:literal)?, $message:literal;)*) => {
+        /// HTTP status, S3 code, OSS code. A new condition does not compile until it has its row.
+        pub const fn row(condition: Condition) -> (u16, &'static str, &'static str) {
+            match condition {
+                $(Condition::$name => ($status, $s3, table!(@oss $s3 $($oss)?)),)*
+            }
+        }
+
+        /// What the client reads when the service said nothing more exact.
+        ///
+        /// Source: S3 "Error responses".
+        pub const fn message(condition: Condition) -> &'static str {
+            match condition {
+                $(Condition::$name => $message,)*
+            }
+        }
+
+        #[cfg(test)]
+        pub const ALL: &[Condition] = &[$(Condition::$name),*];
+    };
+    (@oss $s3:literal) => { $s3 };
+    (@oss $s3:literal $oss:literal) => { $oss };
+}
+
+table! {
+    AccessDenied: 403 "AccessDenied",
+        "Access Denied";
+    AccountAlreadyExists: 409 "EntityAlreadyExists",
+        "An account of that name, id or key exists already.";
+    AuthorizationHeaderMalformed: 400 "AuthorizationHeaderMalformed" / "InvalidArgument",
+        "The authorization header you provided is invalid.";
+    AuthorizationQueryMalformed: 400 "AuthorizationQueryParametersError" / "InvalidArgument",
+        "The authorization parameters of the query are invalid.";
+    BadDigest: 400 "BadDigest" / "InvalidDigest",
+        "The Content-MD5 you specified did not match what we received.";
+    BadRequest: 400 "BadRequest",
+        "Bad Request";
+    BucketAlreadyExists: 409 "BucketAlreadyExists",
+        "The requested bucket name is not available. The bucket namespace is shared by all users \
+         of the system. Please select a different name and try again.";
+    BucketAlreadyOwnedByYou: 409 "BucketAlreadyOwnedByYou" / "BucketAlreadyExists",
+        "Your previous request to create the named bucket succeeded and you already own it.";
+    BucketNotEmpty: 409 "BucketNotEmpty",
+        "The bucket you tried to delete is not empty";
+    ChecksumMismatch: 400 "BadDigest" / "InvalidDigest",
+        "The checksum you specified did not match the calculated checksum.";
+    ContentSha256Mismatch: 400 "XAmzContentSHA256Mismatch" / "InvalidDigest",
+        "The provided 'x-amz-content-sha256' header does not match what was computed.";
+    CorsForbidden: 403 "AccessForbidden",
+        "Access Denied";
+    DamagedData: 500 "InternalError",
+        "We encountered an internal error. Please try again.";
+    EntityTooLarge: 400 "EntityTooLarge",
+        "Your proposed upload exceeds the maximum allowed size";
+    EntityTooSmall: 400 "EntityTooSmall",
+        "Your proposed upload is smaller than the minimum allowed size";
+    ExpiredSignature: 403 "AccessDenied",
+        "Request has expired";
+    FileAlreadyExists: 409 "FileAlreadyExists",
+        "The object you specified already exists and can not be overwritten.";
+    IllegalVersioningConfiguration: 400
+        "IllegalVersioningConfigurationException" / "InvalidArgument",
+        "The Versioning element must be specified";
+    IncompleteBody: 400 "IncompleteBody",
+        "You did not provide the number of bytes specified by the Content-Length HTTP header";
+    Internal: 500 "InternalError",
+        "We encountered an internal error. Please try again.";
+    InvalidAccessKeyId: 403 "InvalidAccessKeyId",
+        "The Access Key Id you provided does not exist in our records.";
+    InvalidArgument: 400 "InvalidArgument",
+        "Invalid Argument";
+    InvalidBucketName: 400 "InvalidBucketName",
+        "The specified bucket is not valid.";
+    InvalidCopySource: 400 "InvalidArgument",
+        "Copy Source must mention the source bucket and key: sourcebucket/sourcekey";
+    InvalidDigest: 400 "InvalidDigest",
+        "The Content-MD5 you specified was invalid.";
+    InvalidEncryption: 400 "InvalidEncryptionAlgorithmError",
+        "The encryption request you specified is not valid. The valid value is AES256.";
+    InvalidLocationConstraint: 400 "InvalidLocationConstraint",
+        "The specified location-constraint is not valid";
+    InvalidObjectName: 400 "InvalidArgument" / "InvalidObjectName",
+        "The specified object is not valid.";
+    InvalidPart: 400 "InvalidPart",
+        "One or more of the specified parts could not be found.  The part may not have been \
+         uploaded, or the specified entity tag may not match the part's entity tag.";
+    InvalidPartNumber: 416 "InvalidPartNumber" / "InvalidRange",
+        "The requested partnumber is not satisfiable";
+    InvalidPartOrder: 400 "InvalidPartOrder",
+        "The list of parts was not in ascending order. Parts must be ordered by part number.";
+    InvalidRange: 416 "InvalidRange",
+        "The requested range is not satisfiable";
+    InvalidRequest: 400 "InvalidRequest",
+        "Invalid Request";
+    InvalidSecurityToken: 400 "InvalidToken" / "InvalidSecurityToken",
+        "The provided token is malformed or otherwise invalid.";
+    InvalidStorageClass: 400 "InvalidStorageClass",
+        "The storage class you specified is not valid";
+    InvalidUri: 400 "InvalidURI",
+        "Couldn't parse the specified URI.";
+    KeyTooLong: 400 "KeyTooLongError" / "InvalidObjectName",
+        "Your key is too long";
+    MalformedTrailer: 400 "MalformedTrailerError" / "InvalidArgument",
+        "The request contained trailing data that was not well-formed or did not conform to our \
+         published schema.";
+    MalformedXml: 400 "MalformedXML",
+        "The XML you provided was not well-formed or did not validate against our published schema";
+    MaxMessageLengthExceeded: 400 "MaxMessageLengthExceeded",
+        "Your request was too big.";
+    MetadataTooLarge: 400 "MetadataTooLarge" / "InvalidArgument",
+        "Your metadata headers exceed the maximum allowed metadata size";
+    MethodNotAllowed: 405 "MethodNotAllowed",
+        "The specified method is not allowed against this resource.";
+    MissingContentLength: 411 "MissingContentLength",
+        "You must provide the Content-Length HTTP header.";
+    MissingContentSha256: 400 "InvalidRequest" / "InvalidArgument",
+        "Missing required header for this request: x-amz-content-sha256";
+    MissingRequestBody: 400 "MissingRequestBodyError" / "MalformedXML",
+        "Request Body is empty";
+    MissingSecurityHeader: 400 "MissingSecurityHeader" / "InvalidArgument",
+        "Your request was missing a required header";
+    NoBucketPolicy: 404 "NoSuchBucketPolicy",
+        "The bucket policy does not exist";
+    NoCorsRules: 404 "NoSuchCORSConfiguration",
+        "The CORS configuration does not exist";
+    NoEncryptionRule: 404
+        "ServerSideEncryptionConfigurationNotFoundError" / "NoSuchServerSideEncryptionRule",
+        "The server side encryption configuration was not found";
+    NoInventory: 404 "NoSuchConfiguration" / "NoSuchInventory",
+        "The specified configuration does not exist.";
+    NoLifecycleRules: 404 "NoSuchLifecycleConfiguration" / "NoSuchLifecycle",
+        "The lifecycle configuration does not exist";
+    NoObjectLock: 404 "ObjectLockConfigurationNotFoundError" / "NoSuchObjectWormConfiguration",
+        "Object Lock configuration does not exist for this bucket";
+    NoOwnershipControls: 404 "OwnershipControlsNotFoundError",
+        "The bucket ownership controls were not found";
+    NoPublicAccessBlock: 404 "NoSuchPublicAccessBlockConfiguration",
+        "The public access block configuration was not found";
+    NoReplicationRules: 404 "ReplicationConfigurationNotFoundError" / "NoSuchReplicationRule",
+        "The replication configuration was not found";
+    NoRetention: 404 "NoSuchObjectLockConfiguration",
+        "The specified object does not have a ObjectLock configuration";
+    NoSuchAccount: 404 "NoSuchEntity",
+        "The account does not exist.";
+    NoSuchBucket: 404 "NoSuchBucket",
+        "The specified bucket does not exist";
+    NoSuchConfiguration: 404 "NoSuchConfiguration",
+        "The specified configuration does not exist.";
+    NoSuchKey: 404 "NoSuchKey",
+        "The specified key does not exist.";
+    NoSuchUpload: 404 "NoSuchUpload",
+        "The specified upload does not exist. The upload ID may be invalid, or the upload may \
+         have been aborted or completed.";
+    NoSuchVersion: 404 "NoSuchVersion",
+        "The specified version does not exist.";
+    NoTags: 404 "NoSuchTagSet",
+        "The TagSet does not exist";
+    NoTransferAcceleration: 404 "NoSuchTransferAccelerationConfiguration",
+        "The transfer acceleration configuration does not exist.";
+    NoWebsite: 404 "NoSuchWebsiteConfiguration",
+        "The specified bucket does not have a website configuration";
+    NoWorm: 404 "NoSuchWORMConfiguration",
+        "The WORM Configuration does not exist.";
+    NotImplemented: 501 "NotImplemented",
+        "A header or query you provided requested a function that is not implemented.";
+    NotModified: 304 "NotModified",
+        "Not Modified";
+    OutOfSpace: 507 "InsufficientStorage",
+        "There is not enough space to store the data.";
+    PartNotSequential: 400 "InvalidRequest" / "PartNotSequential",
+        "The part is not the next one of a sequential upload.";
+    PreconditionFailed: 412 "PreconditionFailed",
+        "At least one of the pre-conditions you specified did not hold";
+    RequestHeadersTooLarge: 400 "RequestHeaderSectionTooLarge" / "InvalidArgument",
+        "Your request header section exceeds the maximum allowed size.";
+    RequestTimeTooSkewed: 403 "RequestTimeTooSkewed",
+        "The difference between the request time and the current time is too large.";
+    RequestTimeout: 400 "RequestTimeout",
+        "Your socket connection to the server was not read from or written to within the timeout \
+         period.";
+    ServiceUnavailable: 503 "ServiceUnavailable",
+        "Service is unable to handle request.";
+    SignatureDoesNotMatch: 403 "SignatureDoesNotMatch",
+        "The request signature we calculated does not match the signature you provided. Check \
+         your key and signing method.";
+    SlowDown: 503 "SlowDown" / "ServiceUnavailable",
+        "Please reduce your request rate.";
+    TooManyBuckets: 400 "TooManyBuckets",
+        "You have attempted to create more buckets than allowed";
+    UnsupportedSignature: 400 "InvalidRequest" / "InvalidArgument",
+        "The authorization mechanism you have provided is not supported. Please use \
+         AWS4-HMAC-SHA256.";
+    WriteConflict: 503 "SlowDown" / "ServiceUnavailable",
+        "Please reduce your request rate.";
+}

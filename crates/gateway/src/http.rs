@@ -1,0 +1,186 @@
+//! The HTTP server: actix under our own service builder, so that `Expect: 100-continue` is answered
+//! only after signature and permission are decided.
+//!
+//! What the HTTP library refuses itself, a head that cannot be parsed or that comes too slowly, is
+//! answered by it with 400 or 408 and an empty body.
+
+mod answer;
+mod head;
+
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+};
+
+use actix_http::{HttpService, KeepAlive, Request, Response, TlsAcceptorConfig, body::BoxBody};
+use actix_server::{GracefulShutdownSignal, Server, ServerBuilder, ServerHandle};
+use actix_service::map_config;
+use actix_web::{App, HttpMessage as _, HttpRequest, HttpResponse, dev::AppConfig, web};
+use service::Service;
+
+use crate::{pipeline, settings::Settings, wire::Presence};
+
+pub use answer::respond;
+pub use head::{Head, RequestId};
+
+/// A running server.
+pub struct Running {
+    /// Where it listens, with the ports that were free.
+    pub addresses: Vec<SocketAddr>,
+    handle: ServerHandle,
+    server: Server,
+}
+
+impl Running {
+    /// What stops the server from elsewhere.
+    pub fn stopper(&self) -> Stopper {
+        Stopper(self.handle.clone())
+    }
+
+    /// Waits until the server was stopped.
+    ///
+    /// # Errors
+    /// When the accepting thread failed.
+    pub async fn join(self) -> io::Result<()> {
+        self.server.await
+    }
+}
+
+/// Stops a server.
+#[derive(Clone)]
+pub struct Stopper(ServerHandle);
+
+impl Stopper {
+    /// Takes no more requests; lets running ones finish when `graceful`.
+    pub async fn stop(&self, graceful: bool) {
+        self.0.stop(graceful).await;
+    }
+}
+
+/// What every connection knows.
+pub struct Gateway {
+    pub service: Arc<Service>,
+    pub settings: Settings,
+    pub presence: Arc<Presence>,
+}
+
+/// Starts to listen. Must be called within a Tokio runtime.
+///
+/// # Errors
+/// When an address cannot be listened on.
+pub fn start(service: Arc<Service>, settings: Settings) -> io::Result<Running> {
+    let presence = Arc::new(Presence {
+        region: settings.region.clone(),
+        public_url: settings.public_url.clone(),
+        body_timeout: settings.body_timeout,
+    });
+    let workers = settings.workers.clamp(1, 512);
+    let mut builder = Server::build()
+        .workers(workers)
+        .disable_signals()
+        .max_concurrent_connections((settings.connections_max / workers).max(1))
+        .shutdown_timeout(settings.stop_timeout.as_secs());
+    let gateway = Arc::new(Gateway { service, settings, presence });
+    let mut addresses = Vec::new();
+    for address in &gateway.settings.listen {
+        let listener = TcpListener::bind(address)?;
+        addresses.push(listener.local_addr()?);
+        builder = match &gateway.settings.tls {
+            None => listen_plain(builder, listener, &gateway)?,
+            Some(tls) => listen_tls(builder, listener, &gateway, tls)?,
+        };
+    }
+    let server = builder.run();
+    Ok(Running { addresses, handle: server.handle(), server })
+}
+
+/// HTTP/1.1 without TLS.
+fn listen_plain(
+    builder: ServerBuilder,
+    listener: TcpListener,
+    gateway: &Arc<Gateway>,
+) -> io::Result<ServerBuilder> {
+    let signal = builder.graceful_shutdown_signal();
+    let edge = Edge { gateway: gateway.clone(), secure: false };
+    builder.listen("larder", listener, move || http_service!(edge, signal).tcp())
+}
+
+/// HTTP/1.1 and HTTP/2 over TLS, as the client chooses.
+fn listen_tls(
+    builder: ServerBuilder,
+    listener: TcpListener,
+    gateway: &Arc<Gateway>,
+    tls: &rustls::ServerConfig,
+) -> io::Result<ServerBuilder> {
+    let signal = builder.graceful_shutdown_signal();
+    let edge = Edge { gateway: gateway.clone(), secure: true };
+    let tls = tls.clone();
+    builder.listen("larder-tls", listener, move || {
+        let timeout = edge.gateway.settings.head_timeout;
+        let acceptor = TlsAcceptorConfig::default().handshake_timeout(timeout);
+        http_service!(edge, signal).rustls_0_23_with_config(tls.clone(), acceptor)
+    })
+}
+
+/// The HTTP service of one listener in one worker thread. A macro, because its type depends on the
+/// kind of connection and cannot be written down.
+macro_rules! http_service {
+    ($edge:ident, $signal:ident) => {{
+        let (edge, admission, signal) = ($edge.clone(), $edge.clone(), $signal.clone());
+        let settings = &$edge.gateway.settings;
+        HttpService::build()
+            .keep_alive(KeepAlive::Timeout(settings.keep_alive))
+            .client_request_timeout(settings.head_timeout)
+            .client_disconnect_timeout(settings.linger)
+            .tcp_nodelay(true)
+            .graceful_shutdown_signal(move || {
+                let signal: GracefulShutdownSignal = signal.clone();
+                async move { signal.notified().await }
+            })
+            .expect(move |request: Request| admit(admission.clone(), request))
+            .finish(map_config(
+                App::new().app_data(web::Data::new(edge)).default_service(web::to(serve)),
+                |()| AppConfig::default(),
+            ))
+    }};
+}
+use http_service;
+
+/// A listener's side of the gateway.
+#[derive(Clone)]
+struct Edge {
+    gateway: Arc<Gateway>,
+    secure: bool,
+}
+
+/// Decides whether a client that asked first may send its body.
+///
+/// Nothing decided here is trusted later: the request itself is checked again from the start.
+async fn admit(edge: Edge, request: Request) -> Result<Request, Response<BoxBody>> {
+    let id = RequestId::new(edge.gateway.service.entropy());
+    let head = Head::new(request.head(), edge.secure, &edge.gateway.settings, id.clone());
+    match pipeline::admit(&edge.gateway, head).await {
+        Ok(()) => {
+            request.extensions_mut().insert(id);
+            Ok(request)
+        }
+        Err(mut refusal) => {
+            refusal.head_mut().set_connection_type(actix_http::ConnectionType::Close);
+            Err(refusal)
+        }
+    }
+}
+
+/// Answers any request.
+async fn serve(
+    request: HttpRequest,
+    payload: web::Payload,
+    edge: web::Data<Edge>,
+) -> HttpResponse<BoxBody> {
+    let known = request.extensions_mut().remove::<RequestId>();
+    let id = known.unwrap_or_else(|| RequestId::new(edge.gateway.service.entropy()));
+    let head = Head::new(request.head(), edge.secure, &edge.gateway.settings, id);
+    let response = pipeline::serve(&edge.gateway, head, payload.into_inner()).await;
+    HttpResponse::from(response)
+}

@@ -1,0 +1,70 @@
+//! A reply becomes an HTTP response.
+
+use actix_http::{
+    Response, StatusCode,
+    body::{BoxBody, SizedStream},
+};
+use actix_web::http::header::{HeaderName, HeaderValue, SERVER};
+use bytes::Bytes;
+use futures_util::{StreamExt as _, stream};
+
+use crate::{
+    dialect::Dialect,
+    errors::host_id,
+    wire::{Reply, ReplyBody},
+};
+
+/// Makes the response, with the headers every answer carries; HTTP adds `Date` and the length.
+///
+/// - `elapsed_ms`: how long the request took, which OSS tells.
+/// - `count`: is told of every piece of the body that goes out.
+pub fn respond(
+    reply: Reply,
+    dialect: Dialect,
+    id: &str,
+    elapsed_ms: u128,
+    count: impl Fn(usize) + 'static,
+) -> Response<BoxBody> {
+    let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let body = match reply.body {
+        ReplyBody::Empty => BoxBody::new(()),
+        ReplyBody::Absent { size_bytes } => {
+            let nothing = stream::empty::<Result<Bytes, service::Error>>();
+            BoxBody::new(SizedStream::new(size_bytes, nothing))
+        }
+        ReplyBody::Bytes(bytes) => {
+            count(bytes.len());
+            BoxBody::new(bytes)
+        }
+        ReplyBody::Stream { size_bytes, chunks } => {
+            let counted = chunks.inspect(move |chunk| {
+                if let Ok(bytes) = chunk {
+                    count(bytes.len());
+                }
+            });
+            BoxBody::new(SizedStream::new(size_bytes, counted))
+        }
+    };
+    let mut response = Response::with_body(status, body);
+    let headers = response.headers_mut();
+    for (name, value) in reply.headers {
+        headers.append(name, value);
+    }
+    headers.insert(SERVER, HeaderValue::from_static("Larder"));
+    let mut own = |name: &'static str, value: &str| {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            headers.insert(HeaderName::from_static(name), value);
+        }
+    };
+    match dialect {
+        Dialect::S3 => {
+            own("x-amz-request-id", id);
+            own("x-amz-id-2", &host_id(id));
+        }
+        Dialect::Oss => {
+            own("x-oss-request-id", id);
+            own("x-oss-server-time", &elapsed_ms.to_string());
+        }
+    }
+    response
+}

@@ -1,0 +1,33 @@
+//! How S3 and OSS say it: HTTP, signatures, headers, XML and error codes.
+//!
+//! The life of a request is in `pipeline`; what there is to ask for, in `operations`.
+
+#![cfg_attr(
+    test,
+    allow(
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::unwrap_used,
+        reason = "a test that fails says where"
+    )
+)]
+
+mod address;
+mod admin;
+mod body;
+pub mod dialect;
+mod encoding;
+mod errors;
+mod health;
+mod http;
+mod metrics;
+pub mod operations;
+mod pipeline;
+mod settings;
+mod signature;
+mod wire;
+mod xml;
+
+pub use http::{Running, Stopper, start};
+pub use settings::{MetricsPage, Settings};

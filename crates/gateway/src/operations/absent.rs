@@ -1,0 +1,322 @@
+//! Documents we know but do not keep yet: asking for one, or deleting it, answers as if none had
+//! ever been set. Terraform and the SDKs ask for all of them. Setting one is in `refused`.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use model::{Condition, policy::Action, preconditions::Preconditions, records::Versioning};
+use service::{
+    Error, Service,
+    buckets::{BucketInfo, LookAtBucket},
+    objects::read::{HeadObject, Reading},
+};
+
+use super::bucket::{write_account, write_owner};
+use crate::{
+    dialect::Dialect,
+    wire::{self, Entry, Handler, Reply, Request, Result, Route, Target},
+    xml,
+};
+
+/// What is said of a document nobody set.
+#[derive(Clone, Copy)]
+pub enum Answer {
+    /// An error that says so.
+    Unset(Condition),
+    /// An error with words of its own.
+    UnsetAs(Condition, &'static str),
+    /// The document as it is before anybody sets it.
+    Document(fn(&Request, &BucketInfo) -> Bytes),
+    /// Nothing to delete, which is a success.
+    Deleted,
+}
+
+/// Answers after the caller was found to be allowed, and bucket and object to exist.
+///
+/// # Errors
+/// Those of looking at the bucket or object, and the answer itself where it is one.
+pub async fn answer(request: &Request, service: &Arc<Service>, answer: Answer) -> Result<Reply> {
+    let mut version = None;
+    let mut action = match answer {
+        Answer::Deleted => Action::DeleteBucketConfiguration,
+        _ => Action::GetBucketConfiguration,
+    };
+    if request.address.key.is_some() {
+        let reading = Reading {
+            target: request.target()?,
+            preconditions: Preconditions::default(),
+            range: None,
+            lenient_range: false,
+            part: None,
+        };
+        let facts = service.call(&request.caller, HeadObject(reading)).await?;
+        if facts.versioning != Versioning::Unversioned {
+            version = Some(facts.version.client_id());
+        }
+        action = Action::GetBucketConfiguration;
+    }
+    let look = LookAtBucket { name: request.bucket()?, action };
+    let info = service.call(&request.caller, look).await?;
+    let mut reply = match answer {
+        Answer::Unset(condition) => return Err(condition.into()),
+        Answer::UnsetAs(condition, detail) => return Err(Error::new(condition, detail)),
+        Answer::Document(document) => wire::xml(200, document(request, &info)),
+        Answer::Deleted => wire::empty(204),
+    };
+    if let Some(version) = version {
+        reply.add_own(request.dialect, "version-id", version);
+    }
+    Ok(reply)
+}
+
+use Answer::{Deleted, Document, Unset, UnsetAs};
+
+const S3: Dialect = Dialect::S3;
+const OSS: Dialect = Dialect::Oss;
+
+const fn get(name: &'static str, query: &'static [&'static str], answer: Answer) -> Entry {
+    let route = Route::new("GET", Target::Bucket, name).query(query);
+    Entry { route, handler: Handler::Absent(answer) }
+}
+
+const fn delete(name: &'static str, query: &'static [&'static str]) -> Entry {
+    let route = Route::new("DELETE", Target::Bucket, name).query(query);
+    Entry { route, handler: Handler::Absent(Deleted) }
+}
+
+const fn object(
+    method: &'static str,
+    name: &'static str,
+    query: &'static [&'static str],
+    answer: Answer,
+) -> Entry {
+    let route = Route::new(method, Target::Object, name).query(query);
+    Entry { route, handler: Handler::Absent(answer) }
+}
+
+const fn only(dialect: Dialect, entry: Entry) -> Entry {
+    Entry { route: entry.route.only(dialect), handler: entry.handler }
+}
+
+const fn named(oss_name: &'static str, entry: Entry) -> Entry {
+    Entry { route: entry.route.named(oss_name), handler: entry.handler }
+}
+
+const NO_LOCK: Answer =
+    UnsetAs(Condition::InvalidRequest, "Bucket is missing Object Lock Configuration");
+
+#[rustfmt::skip]
+pub static TABLE: &[Entry] = &[
+    get("GetBucketAcl", &["acl"], Document(bucket_acl)),
+    get("GetBucketCors", &["cors"], Unset(Condition::NoCorsRules)),
+    delete("DeleteBucketCors", &["cors"]),
+    get("GetBucketEncryption", &["encryption"], Unset(Condition::NoEncryptionRule)),
+    delete("DeleteBucketEncryption", &["encryption"]),
+    named("GetBucketLifecycle",
+        get("GetBucketLifecycleConfiguration", &["lifecycle"], Unset(Condition::NoLifecycleRules))),
+    delete("DeleteBucketLifecycle", &["lifecycle"]),
+    get("GetBucketLogging", &["logging"], Document(logging)),
+    get("GetBucketPolicy", &["policy"], Unset(Condition::NoBucketPolicy)),
+    delete("DeleteBucketPolicy", &["policy"]),
+    get("GetBucketPolicyStatus", &["policyStatus"], Unset(Condition::NoBucketPolicy)),
+    get("GetBucketReplication", &["replication"], Unset(Condition::NoReplicationRules)),
+    get("GetBucketRequestPayment", &["requestPayment"], Document(request_payment)),
+    get("GetBucketWebsite", &["website"], Unset(Condition::NoWebsite)),
+    delete("DeleteBucketWebsite", &["website"]),
+
+    only(S3, get("GetBucketTagging", &["tagging"], Unset(Condition::NoTags))),
+    named("DeleteBucketTags", delete("DeleteBucketTagging", &["tagging"])),
+    only(S3, delete("DeleteBucketReplication", &["replication"])),
+    only(S3, get("GetBucketAccelerateConfiguration", &["accelerate"], Document(accelerate))),
+    only(S3, get("GetBucketNotificationConfiguration", &["notification"], Document(notification))),
+    only(S3, get("GetObjectLockConfiguration", &["object-lock"], Unset(Condition::NoObjectLock))),
+    only(S3, get("GetBucketOwnershipControls", &["ownershipControls"],
+        Unset(Condition::NoOwnershipControls))),
+    only(S3, delete("DeleteBucketOwnershipControls", &["ownershipControls"])),
+    only(S3, get("GetPublicAccessBlock", &["publicAccessBlock"],
+        Unset(Condition::NoPublicAccessBlock))),
+    named("DeleteBucketPublicAccessBlock",
+        delete("DeletePublicAccessBlock", &["publicAccessBlock"])),
+    only(S3, get("ListBucketInventoryConfigurations", &["inventory"], Document(inventories))),
+    only(S3, get("GetBucketInventoryConfiguration", &["inventory", "id"],
+        Unset(Condition::NoSuchConfiguration))),
+    only(S3, delete("DeleteBucketInventoryConfiguration", &["inventory", "id"])),
+    only(S3, get("ListBucketAnalyticsConfigurations", &["analytics"], Document(analytics))),
+    only(S3, get("GetBucketAnalyticsConfiguration", &["analytics", "id"],
+        Unset(Condition::NoSuchConfiguration))),
+    only(S3, delete("DeleteBucketAnalyticsConfiguration", &["analytics", "id"])),
+    only(S3, get("ListBucketMetricsConfigurations", &["metrics"], Document(metrics))),
+    only(S3, get("GetBucketMetricsConfiguration", &["metrics", "id"],
+        Unset(Condition::NoSuchConfiguration))),
+    only(S3, delete("DeleteBucketMetricsConfiguration", &["metrics", "id"])),
+    only(S3, get("ListBucketIntelligentTieringConfigurations", &["intelligent-tiering"],
+        Document(intelligent_tiering))),
+    only(S3, get("GetBucketIntelligentTieringConfiguration", &["intelligent-tiering", "id"],
+        Unset(Condition::NoSuchConfiguration))),
+    only(S3, delete("DeleteBucketIntelligentTieringConfiguration", &["intelligent-tiering", "id"])),
+
+    only(OSS, delete("DeleteBucketLogging", &["logging"])),
+    only(OSS, get("GetBucketTags", &["tagging"], Document(tagging))),
+    only(OSS, get("GetBucketPublicAccessBlock", &["publicAccessBlock"], Document(access_block))),
+    only(OSS, get("GetBucketReferer", &["referer"], Document(referer))),
+    only(OSS, get("GetBucketWorm", &["worm"], Unset(Condition::NoWorm))),
+    only(OSS, get("GetBucketObjectWormConfiguration", &["objectWorm"],
+        Unset(Condition::NoObjectLock))),
+    only(OSS, get("ListCname", &["cname"], Document(cnames))),
+    only(OSS, get("GetBucketTransferAcceleration", &["transferAcceleration"],
+        Unset(Condition::NoTransferAcceleration))),
+    only(OSS, get("GetBucketAccessMonitor", &["accessmonitor"], Document(access_monitor))),
+    only(OSS, get("GetBucketResourceGroup", &["resourceGroup"], Document(resource_group))),
+    only(OSS, get("GetBucketHttpsConfig", &["httpsConfig"], Document(https))),
+    only(OSS, get("GetBucketArchiveDirectRead", &["bucketArchiveDirectRead"],
+        Document(archive_direct_read))),
+    only(OSS, get("GetBucketReplicationLocation", &["replicationLocation"],
+        Document(replication_location))),
+    only(OSS, get("GetBucketReplicationProgress", &["replicationProgress"],
+        Unset(Condition::NoReplicationRules))),
+    only(OSS, get("ListBucketInventory", &["inventory"], Document(inventories))),
+    only(OSS, get("GetBucketInventory", &["inventory", "inventoryId"],
+        Unset(Condition::NoInventory))),
+    only(OSS, delete("DeleteBucketInventory", &["inventory", "inventoryId"])),
+    only(OSS, get("GetBucketStorageCapacity", &["qos"], Document(storage_capacity))),
+    only(OSS, get("ListStyle", &["style"], Document(styles))),
+    only(OSS, get("ListLiveChannel", &["live"], Document(live_channels))),
+
+    object("GET", "GetObjectAcl", &["acl"], Document(object_acl)),
+    object("GET", "GetObjectTagging", &["tagging"], Document(tagging)),
+    object("DELETE", "DeleteObjectTagging", &["tagging"], Deleted),
+    object("GET", "GetObjectRetention", &["retention"], NO_LOCK),
+    only(S3, object("GET", "GetObjectLegalHold", &["legal-hold"], NO_LOCK)),
+    only(OSS, object("GET", "GetObjectLegalHold", &["legalHold"], NO_LOCK)),
+    only(OSS, object("GET", "GetSymlink", &["symlink"],
+        UnsetAs(Condition::InvalidRequest, "The object is not a symbolic link."))),
+];
+
+fn empty(request: &Request, root: &'static str) -> Bytes {
+    xml::document(request.dialect, root).finish()
+}
+
+/// A document of one element.
+fn single(request: &Request, root: &'static str, name: &'static str, value: &str) -> Bytes {
+    let mut xml = xml::document(request.dialect, root);
+    xml.text(name, value);
+    xml.finish()
+}
+
+fn bucket_acl(request: &Request, info: &BucketInfo) -> Bytes {
+    acl(request, info, "private")
+}
+
+fn object_acl(request: &Request, info: &BucketInfo) -> Bytes {
+    acl(request, info, "default")
+}
+
+/// The owner may do everything: a list of grants in S3, one word in OSS.
+fn acl(request: &Request, info: &BucketInfo, word: &str) -> Bytes {
+    let mut xml = xml::document(request.dialect, "AccessControlPolicy");
+    write_owner(&mut xml, request.dialect, &info.owner);
+    xml.open("AccessControlList");
+    match request.dialect {
+        Dialect::Oss => _ = xml.text("Grant", word),
+        Dialect::S3 => {
+            let kind = [
+                ("xmlns:xsi", "http://www.w3.org/2001/XMLSchema-instance"),
+                ("xsi:type", "CanonicalUser"),
+            ];
+            xml.open("Grant").open_with("Grantee", &kind);
+            write_account(&mut xml, request.dialect, &info.owner);
+            xml.close().text("Permission", "FULL_CONTROL");
+        }
+    }
+    xml.finish()
+}
+
+fn accelerate(request: &Request, _: &BucketInfo) -> Bytes {
+    empty(request, "AccelerateConfiguration")
+}
+
+fn notification(request: &Request, _: &BucketInfo) -> Bytes {
+    empty(request, "NotificationConfiguration")
+}
+
+fn logging(request: &Request, _: &BucketInfo) -> Bytes {
+    empty(request, "BucketLoggingStatus")
+}
+
+fn request_payment(request: &Request, _: &BucketInfo) -> Bytes {
+    single(request, "RequestPaymentConfiguration", "Payer", "BucketOwner")
+}
+
+fn tagging(request: &Request, _: &BucketInfo) -> Bytes {
+    single(request, "Tagging", "TagSet", "")
+}
+
+fn inventories(request: &Request, _: &BucketInfo) -> Bytes {
+    single(request, "ListInventoryConfigurationsResult", "IsTruncated", "false")
+}
+
+fn analytics(request: &Request, _: &BucketInfo) -> Bytes {
+    single(request, "ListBucketAnalyticsConfigurationResult", "IsTruncated", "false")
+}
+
+fn metrics(request: &Request, _: &BucketInfo) -> Bytes {
+    single(request, "ListMetricsConfigurationsResult", "IsTruncated", "false")
+}
+
+fn intelligent_tiering(request: &Request, _: &BucketInfo) -> Bytes {
+    single(request, "ListBucketIntelligentTieringConfigurationsOutput", "IsTruncated", "false")
+}
+
+fn access_block(request: &Request, _: &BucketInfo) -> Bytes {
+    single(request, "PublicAccessBlockConfiguration", "BlockPublicAccess", "false")
+}
+
+fn referer(request: &Request, _: &BucketInfo) -> Bytes {
+    let mut xml = xml::document(request.dialect, "RefererConfiguration");
+    xml.flag("AllowEmptyReferer", true).flag("AllowTruncateQueryString", true);
+    xml.flag("TruncatePath", false).text("RefererList", "").text("RefererBlacklist", "");
+    xml.finish()
+}
+
+fn cnames(request: &Request, info: &BucketInfo) -> Bytes {
+    let mut xml = xml::document(request.dialect, "ListCnameResult");
+    xml.text("Bucket", info.bucket.name.as_str()).text("Owner", info.owner.id.as_str());
+    xml.finish()
+}
+
+fn access_monitor(request: &Request, _: &BucketInfo) -> Bytes {
+    single(request, "AccessMonitorConfiguration", "Status", "Disabled")
+}
+
+fn resource_group(request: &Request, _: &BucketInfo) -> Bytes {
+    single(request, "BucketResourceGroupConfiguration", "ResourceGroupId", "")
+}
+
+fn https(request: &Request, _: &BucketInfo) -> Bytes {
+    let mut xml = xml::document(request.dialect, "HttpsConfiguration");
+    xml.open("TLS").flag("Enable", false);
+    xml.finish()
+}
+
+fn archive_direct_read(request: &Request, _: &BucketInfo) -> Bytes {
+    single(request, "ArchiveDirectReadConfiguration", "Enabled", "false")
+}
+
+fn storage_capacity(request: &Request, _: &BucketInfo) -> Bytes {
+    single(request, "BucketUserQos", "StorageCapacity", "-1")
+}
+
+fn replication_location(request: &Request, _: &BucketInfo) -> Bytes {
+    empty(request, "ReplicationLocation")
+}
+
+fn styles(request: &Request, _: &BucketInfo) -> Bytes {
+    empty(request, "StyleList")
+}
+
+fn live_channels(request: &Request, _: &BucketInfo) -> Bytes {
+    let mut xml = xml::document(request.dialect, "ListLiveChannelResult");
+    xml.text("Prefix", "").text("Marker", "").number("MaxKeys", 100);
+    xml.flag("IsTruncated", false).text("NextMarker", "");
+    xml.finish()
+}

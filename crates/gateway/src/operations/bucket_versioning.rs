@@ -1,0 +1,80 @@
+//! `?versioning`: whether a bucket keeps versions. One document in both protocols.
+
+use model::{Condition, policy::Action, records::Versioning};
+use serde::Deserialize;
+use service::{
+    Error,
+    buckets::{BucketInfo, LookAtBucket, SetVersioning},
+};
+
+use crate::{
+    wire::{self, Reply, Request, Result, Route, Target, WireOperation},
+    xml,
+};
+
+/// `GET /{bucket}?versioning`
+pub struct Get;
+
+impl WireOperation for Get {
+    const ROUTE: Route =
+        Route::new("GET", Target::Bucket, "GetBucketVersioning").query(&["versioning"]);
+    type Call = LookAtBucket;
+
+    async fn parse(request: &mut Request) -> Result<Self::Call> {
+        Ok(LookAtBucket { name: request.bucket()?, action: Action::GetBucketVersioning })
+    }
+
+    fn render(request: &Request, info: BucketInfo) -> Result<Reply> {
+        let mut xml = xml::document(request.dialect, "VersioningConfiguration");
+        match info.bucket.versioning {
+            Versioning::Unversioned => {}
+            Versioning::Enabled => _ = xml.text("Status", "Enabled"),
+            Versioning::Suspended => _ = xml.text("Status", "Suspended"),
+        }
+        Ok(wire::xml(200, xml.finish()))
+    }
+}
+
+/// `PUT /{bucket}?versioning`
+pub struct Put;
+
+#[derive(Deserialize)]
+struct VersioningConfiguration {
+    #[serde(rename = "Status")]
+    status: Option<String>,
+    #[serde(rename = "MfaDelete", alias = "MFADelete")]
+    mfa_delete: Option<String>,
+}
+
+impl WireOperation for Put {
+    const ROUTE: Route =
+        Route::new("PUT", Target::Bucket, "PutBucketVersioning").query(&["versioning"]);
+    const BEFORE_DOCUMENT: Option<Action> = Some(Action::PutBucketVersioning);
+    type Call = SetVersioning;
+
+    async fn parse(request: &mut Request) -> Result<Self::Call> {
+        let name = request.bucket()?;
+        let document: VersioningConfiguration = request.document().await?;
+        match document.mfa_delete.as_deref() {
+            None | Some("Disabled") => {}
+            Some("Enabled") => {
+                return Err(Error::new(
+                    Condition::NotImplemented,
+                    "MFA delete is not implemented.",
+                ));
+            }
+            Some(_) => return Err(Condition::MalformedXml.into()),
+        }
+        let versioning = match document.status.as_deref() {
+            Some("Enabled") => Versioning::Enabled,
+            Some("Suspended") => Versioning::Suspended,
+            Some(_) => return Err(Condition::MalformedXml.into()),
+            None => return Err(Condition::IllegalVersioningConfiguration.into()),
+        };
+        Ok(SetVersioning { name, versioning })
+    }
+
+    fn render(_: &Request, (): ()) -> Result<Reply> {
+        Ok(wire::empty(200))
+    }
+}

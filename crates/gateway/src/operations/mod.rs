@@ -1,0 +1,78 @@
+//! THE table: every operation of both protocols that is known here, served or not.
+//!
+//! Routing, metrics, log spans and the compatibility pages all come from it. Order does not matter.
+
+pub mod absent;
+mod answers;
+mod arguments;
+mod attributes;
+pub mod bucket;
+pub mod bucket_versioning;
+mod checksums;
+mod conditions;
+mod copy_source;
+pub mod multipart;
+pub mod object_attributes;
+pub mod object_copy;
+pub mod object_delete;
+pub mod object_list;
+pub mod object_read;
+pub mod object_write;
+mod page;
+pub mod refused;
+pub mod service;
+mod storage_class;
+mod unserved;
+
+use std::sync::LazyLock;
+
+use crate::wire::{Entry, entry};
+
+pub use page::{OperationRow, list, page};
+
+static TABLE: LazyLock<Vec<Entry>> =
+    LazyLock::new(|| [SERVED, absent::TABLE, refused::TABLE].concat());
+
+/// All operations.
+pub fn table() -> &'static [Entry] {
+    &TABLE
+}
+
+#[rustfmt::skip]
+static SERVED: &[Entry] = &[
+    entry::<service::List>(),
+    entry::<service::GetRegions>(),
+
+    entry::<bucket::Create>(),
+    entry::<bucket::Delete>(),
+    entry::<bucket::GetInfo>(),
+    entry::<bucket::GetLocation>(),
+    entry::<bucket::GetStat>(),
+    entry::<bucket::Head>(),
+    entry::<bucket_versioning::Get>(),
+    entry::<bucket_versioning::Put>(),
+
+    entry::<multipart::Abort>(),
+    entry::<multipart::Complete>(),
+    entry::<multipart::Copy>(),
+    entry::<multipart::Create>(),
+    entry::<multipart::ListParts>(),
+    entry::<multipart::ListUploads>(),
+    entry::<multipart::Upload>(),
+
+    entry::<object_attributes::Get>(),
+    entry::<object_copy::Copy>(),
+    entry::<object_delete::Delete>(),
+    entry::<object_delete::DeleteMany>(),
+    entry::<object_list::List>(),
+    entry::<object_list::ListV2>(),
+    entry::<object_list::ListVersions>(),
+    entry::<object_read::Get>(),
+    entry::<object_read::GetMeta>(),
+    entry::<object_read::Head>(),
+    entry::<object_read::HeadMeta>(),
+    entry::<object_write::Put>(),
+];
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,325 @@
+//! The life of a request: address, dialect, signature, caller, operation, reply.
+//!
+//! One verifier stands in front of everything, unknown routes too. What fails at any step goes to
+//! `errors`, in the words of the dialect known by then.
+
+use std::{cell::Cell, panic::AssertUnwindSafe, rc::Rc, sync::Arc, time::Instant};
+
+use actix_http::{Response, body::BoxBody};
+use actix_web::{dev::Payload, http::Method};
+use futures_util::FutureExt as _;
+use model::{
+    Condition,
+    environment::unix_ms,
+    policy::{Facts as CallerFacts, Principal},
+    records::Account,
+};
+use service::{Caller, Error};
+use tracing::Instrument as _;
+
+use crate::{
+    address::{self, Address},
+    admin,
+    dialect::{self, Dialect},
+    encoding::query_pairs,
+    errors::{self, Facts},
+    health,
+    http::{Gateway, Head, respond},
+    metrics,
+    operations::{absent, table},
+    signature::{self, SignedRequest, Verified},
+    wire::{
+        Arriving, Entry, Found, Handler, Query, Reply, Request, Result, Target, Wanted, find,
+        hoisted,
+    },
+};
+
+/// Answers a request, whatever happens.
+pub async fn serve(gateway: &Arc<Gateway>, head: Head, payload: Payload) -> Response<BoxBody> {
+    let started = Instant::now();
+    let span = tracing::info_span!("request", id = %head.id.0, method = %head.method);
+    let received = Rc::new(Cell::new(0));
+    let timeout = gateway.settings.body_timeout;
+    let arriving = Arriving::new(payload, head.framed, timeout, received.clone());
+    let mut exchange = Exchange::new(gateway, head);
+    let outcome = AssertUnwindSafe(exchange.run(Some(arriving)))
+        .catch_unwind()
+        .instrument(span.clone())
+        .await
+        .unwrap_or_else(|_| Err(Error::new(Condition::Internal, "The request failed.")));
+    span.in_scope(|| exchange.finish(outcome, started, received.get()))
+}
+
+/// Decides whether the body of a request may be sent: signature, operation and permission by
+/// headers alone.
+///
+/// # Errors
+/// The reply that refuses it.
+pub async fn admit(gateway: &Arc<Gateway>, head: Head) -> Result<(), Response<BoxBody>> {
+    let started = Instant::now();
+    let span = tracing::info_span!("admission", id = %head.id.0, method = %head.method);
+    let mut exchange = Exchange::new(gateway, head);
+    let outcome = AssertUnwindSafe(exchange.admit())
+        .catch_unwind()
+        .instrument(span.clone())
+        .await
+        .unwrap_or_else(|_| Err(Error::new(Condition::Internal, "The request failed.")));
+    outcome.map_err(|error| span.in_scope(|| exchange.finish(Err(error), started, 0)))
+}
+
+/// One request, and what became known of it on the way.
+struct Exchange<'g> {
+    gateway: &'g Arc<Gateway>,
+    head: Head,
+    dialect: Dialect,
+    address: Option<Address>,
+    operation: &'static str,
+}
+
+impl<'g> Exchange<'g> {
+    fn new(gateway: &'g Arc<Gateway>, head: Head) -> Self {
+        let dialect = gateway.settings.default_dialect;
+        Self { gateway, head, dialect, address: None, operation: "Unknown" }
+    }
+
+    async fn run(&mut self, arriving: Option<Arriving>) -> Result<Reply> {
+        let (address, query) = self.locate()?;
+        if let Some(reply) = health::reply(self.gateway, &self.head, &address) {
+            self.operation = "Health";
+            return Ok(reply);
+        }
+        let mut request = self.verify(address, query, arriving).await?;
+        if admin::is_ours(&request.address) {
+            self.operation = "Admin";
+            return admin::reply(&mut request, self.gateway).await;
+        }
+        let entry = self.find(&request)?;
+        let service = &self.gateway.service;
+        match entry.handler {
+            Handler::Operation { run, .. } => run(&mut request, service).await,
+            Handler::Absent(answer) => absent::answer(&request, service, answer).await,
+            Handler::Refused(_) => Err(refusal(&request, self.operation)),
+        }
+    }
+
+    async fn admit(&mut self) -> Result<()> {
+        let (address, query) = self.locate()?;
+        let mut request = self.verify(address, query, None).await?;
+        if admin::is_ours(&request.address) {
+            return admin::permit(&request);
+        }
+        match self.find(&request)?.handler {
+            Handler::Operation { admit, .. } => admit(&mut request, &self.gateway.service).await,
+            // These read no body: they are answered at once.
+            Handler::Absent(_) => Ok(()),
+            Handler::Refused(_) => Err(refusal(&request, self.operation)),
+        }
+    }
+
+    /// Finds bucket, key and dialect.
+    fn locate(&mut self) -> Result<(Address, Query)> {
+        let head = &self.head;
+        if head.too_large {
+            return Err(Condition::RequestHeadersTooLarge.into());
+        }
+        let settings = &self.gateway.settings;
+        let address = address::resolve(head.host.as_deref(), &head.path, &settings.domains);
+        let pairs = query_pairs(&head.raw_query)?;
+        let endpoint = address.as_ref().map_or("", |address| &address.endpoint);
+        self.dialect = dialect::detect(&head.headers, &pairs, endpoint, self.dialect)?;
+        let address = address?;
+        self.address = Some(address.clone());
+        Ok((address, Query::new(pairs)))
+    }
+
+    /// Checks the signature and makes the request the operations see.
+    async fn verify(
+        &self,
+        address: Address,
+        query: Query,
+        arriving: Option<Arriving>,
+    ) -> Result<Request> {
+        let head = &self.head;
+        let signed = SignedRequest {
+            method: head.method.as_str(),
+            raw_path: &head.path,
+            raw_query: &head.raw_query,
+            headers: &head.headers,
+            address: &address,
+        };
+        let proven = self.prove(&signed).await?;
+        let payload = match &proven {
+            Some((verified, ..)) => verified.payload.clone(),
+            None => signature::unsigned_payload(&head.headers, self.dialect)?,
+        };
+        let (verified, account, access_key) = match proven {
+            Some((verified, account, key)) => (Some(verified), Some(account), Some(key)),
+            None => (None, None, None),
+        };
+        let headers = hoisted(self.dialect, &head.headers, &query)?;
+        let mut caller = self.caller(account, access_key);
+        let owner = |suffix: &str| {
+            let value = headers.get(format!("{}{suffix}", self.dialect.header_prefix()))?;
+            let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
+            Some(value).filter(|value| !value.is_empty())
+        };
+        caller.expected_owner = owner("expected-bucket-owner");
+        caller.expected_source_owner = owner("source-expected-bucket-owner");
+        Ok(Request {
+            dialect: self.dialect,
+            method: head.method.clone(),
+            path: head.path.clone(),
+            query,
+            headers,
+            caller,
+            verified,
+            payload,
+            id: head.id.0.clone(),
+            secure: head.secure,
+            presence: self.gateway.presence.clone(),
+            arriving,
+            wanted_body: false,
+            noted: None,
+            address,
+        })
+    }
+
+    /// Who signed, when the signature holds; `None` for an anonymous request.
+    async fn prove(
+        &self,
+        signed: &SignedRequest<'_>,
+    ) -> Result<Option<(Verified, Account, String)>> {
+        let Some(claim) = signature::claim(signed)? else { return Ok(None) };
+        if claim.session_token.is_some() {
+            return Err(Condition::InvalidSecurityToken.into());
+        }
+        let service = &self.gateway.service;
+        let Some(identity) = service.identify(&claim.access_key).await? else {
+            let product = match self.dialect {
+                Dialect::S3 => "AWS",
+                Dialect::Oss => "OSS",
+            };
+            let detail =
+                format!("The {product} Access Key Id you provided does not exist in our records.");
+            let error = Error::new(Condition::InvalidAccessKeyId, detail);
+            return Err(error.field(self.dialect.access_key_element(), claim.access_key));
+        };
+        let verified = claim.verify(signed, &identity.secret, service.clock().now())?;
+        Ok(Some((verified, identity.account, claim.access_key)))
+    }
+
+    /// The caller, with all that policies may ask.
+    fn caller(&self, account: Option<Account>, access_key: Option<String>) -> Caller {
+        let head = &self.head;
+        let text = |name: &str| {
+            let value = head.headers.get(name)?;
+            Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
+        };
+        let principal = match &account {
+            Some(account) => Principal::Account(account.id.clone()),
+            None => Principal::Anonymous,
+        };
+        let facts = CallerFacts {
+            principal,
+            root: account.as_ref().is_some_and(|account| account.root),
+            source: head.source,
+            now_ms: unix_ms(self.gateway.service.clock().now()),
+            secure: head.secure,
+            user_agent: text("user-agent"),
+            referer: text("referer"),
+            access_key,
+            mfa_age_seconds: None,
+            object_tags: None,
+        };
+        Caller::from_facts(facts, account)
+    }
+
+    /// Finds the operation; who asks anonymously for none is not told so.
+    fn find(&mut self, request: &Request) -> Result<&'static Entry> {
+        if request.method == Method::OPTIONS {
+            self.operation = "OptionsObject";
+            return Err(preflight(request));
+        }
+        let target = match (&request.address.bucket, &request.address.key) {
+            (None, _) => Target::Service,
+            (Some(_), None) => Target::Bucket,
+            (Some(_), Some(_)) => Target::Object,
+        };
+        let wanted = Wanted {
+            method: request.method.as_str(),
+            target,
+            dialect: request.dialect,
+            query: &request.query,
+            headers: &request.headers,
+        };
+        let error = match find(table(), &wanted) {
+            Found::Entry(entry) => {
+                self.operation = entry.route.name_in(request.dialect);
+                return Ok(entry);
+            }
+            _ if !request.signed() => Condition::AccessDenied.into(),
+            Found::Method => Error::from(Condition::MethodNotAllowed)
+                .field("Method", request.method.as_str())
+                .field("ResourceType", format!("{target:?}").to_uppercase()),
+            Found::Unknown(name) => {
+                let detail = "A query parameter you provided implies functionality that is not \
+                    implemented.";
+                Error::new(Condition::NotImplemented, detail).field("Parameter", name)
+            }
+        };
+        Err(error)
+    }
+
+    /// Makes the response, and tells log and metrics.
+    fn finish(&self, outcome: Result<Reply>, started: Instant, received: u64) -> Response<BoxBody> {
+        let (reply, error) = match outcome {
+            Ok(reply) => (reply, None),
+            Err(error) => (errors::reply(&self.facts(), &error), Some(error)),
+        };
+        let elapsed = started.elapsed();
+        let record = metrics::Record {
+            operation: self.operation,
+            dialect: self.dialect,
+            status: reply.status,
+            elapsed,
+            received,
+        };
+        record.log(error.as_ref());
+        let count = record.count();
+        respond(reply, self.dialect, &self.head.id.0, elapsed.as_millis(), count)
+    }
+
+    fn facts(&self) -> Facts<'_> {
+        let address = self.address.as_ref();
+        Facts {
+            dialect: self.dialect,
+            id: &self.head.id.0,
+            head: self.head.method == Method::HEAD,
+            host: self.head.host.as_deref().unwrap_or_default(),
+            path: &self.head.path,
+            bucket: address.and_then(|address| address.bucket.as_deref()),
+            key: address.and_then(|address| address.key.as_deref()),
+        }
+    }
+}
+
+/// The answer to an operation that is known and not served.
+fn refusal(request: &Request, operation: &str) -> Error {
+    if !request.signed() {
+        return Condition::AccessDenied.into();
+    }
+    Error::new(Condition::NotImplemented, format!("{operation} is not implemented."))
+        .field("Operation", operation)
+}
+
+/// The answer to a browser that asks what it may do from another site's page.
+fn preflight(request: &Request) -> Error {
+    if !request.headers.contains_key("origin") {
+        let detail = "Insufficient information. Origin request header needed.";
+        return Error::new(Condition::BadRequest, detail);
+    }
+    let detail = "CORSResponse: CORS is not enabled for this bucket.";
+    Error::new(Condition::CorsForbidden, detail)
+        .field("Method", "OPTIONS")
+        .field("ResourceType", if request.address.key.is_some() { "OBJECT" } else { "BUCKET" })
+}
