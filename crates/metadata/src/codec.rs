@@ -41,7 +41,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn garbage_is_refused_without_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        fn garbage_is_refused_without_a_panic(
+            bytes in proptest::collection::vec(any::<u8>(), 0..200),
+        ) {
             let _ = decode::<model::records::Version>(b'C', &bytes);
             let _ = decode::<model::records::Garbage>(b'G', &bytes);
         }

@@ -235,7 +235,9 @@ mod tests {
         }
 
         #[test]
-        fn garbage_is_refused_without_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..40)) {
+        fn garbage_is_refused_without_a_panic(
+            bytes in proptest::collection::vec(any::<u8>(), 0..40),
+        ) {
             let _ = (unescape(&bytes), escaped_key(&bytes), current_key(&bytes));
         }
     }

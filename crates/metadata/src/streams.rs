@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 
 use model::{
     listing::{Question, successor},
-    names::{BucketId, ObjectKey, VersionId},
-    records::{Upload, Version},
+    names::{BucketId, ObjectKey, VersionId, VersionSelector},
+    records::{Bucket, Upload, Version},
 };
 
 use crate::{
@@ -127,32 +127,48 @@ pub struct VersionStream {
 
 impl Metadata {
     /// The versions a question is about. `after_version` continues within the marker's own key,
-    /// after that version; without it the marker's key is left out.
-    pub fn version_stream(
+    /// after that version, which may be gone; without it the marker's key is left out.
+    pub async fn version_stream(
         &self,
-        bucket: BucketId,
+        bucket: &Bucket,
         question: &Question,
         after_version: Option<VersionId>,
-    ) -> VersionStream {
-        let mut current = range(question, |key| keys::current(bucket, key));
-        let mut history = range(question, |key| keys::history_from(bucket, key));
+    ) -> Result<VersionStream> {
+        let mut current = range(question, |key| keys::current(bucket.id, key));
+        let mut history = range(question, |key| keys::history_from(bucket.id, key));
         let mut at = None;
-        if let Ok(marker) = ObjectKey::parse(&question.after) {
-            let mut beyond = keys::current(bucket, question.after.as_bytes());
+        if let Ok(marker) = ObjectKey::parse(&question.after)
+            && !self.all_older(bucket, &marker, after_version).await?
+        {
+            let mut beyond = keys::current(bucket.id, question.after.as_bytes());
             beyond.push(0);
             current.start = current.start.max(beyond);
             let beyond = match after_version {
                 Some(id) => {
                     at = Some(marker.clone());
-                    let mut row = keys::history(bucket, &marker, id.order);
+                    let mut row = keys::history(bucket.id, &marker, id.order);
                     row.push(0);
                     row
                 }
-                None => keys::within(keys::history_of(bucket, &marker)).end,
+                None => keys::within(keys::history_of(bucket.id, &marker)).end,
             };
             history.start = history.start.max(beyond);
         }
-        VersionStream { bucket, current: Cursor::new(current), history: Cursor::new(history), at }
+        let (current, history) = (Cursor::new(current), Cursor::new(history));
+        Ok(VersionStream { bucket: bucket.id, current, history, at })
+    }
+
+    /// Whether nothing is left of a key from its latest version down to `id`: the next older one
+    /// is the latest now, and may lie in the current family.
+    async fn all_older(
+        &self,
+        bucket: &Bucket,
+        key: &ObjectKey,
+        id: Option<VersionId>,
+    ) -> Result<bool> {
+        let Some(id) = id else { return Ok(false) };
+        let latest = self.version(bucket, key, VersionSelector::Latest).await?;
+        Ok(latest.is_some_and(|latest| latest.id.order < id.order))
     }
 }
 

@@ -182,8 +182,8 @@ impl Metadata {
     /// and remembers the answer.
     ///
     /// # Errors
-    /// [`Condition::NoSuchUpload`] when it ended meanwhile, [`Condition::WriteConflict`] when a part
-    /// was written meanwhile, or what `decide` returns.
+    /// [`Condition::NoSuchUpload`] when it ended meanwhile, [`Condition::WriteConflict`] when a
+    /// part was written meanwhile, or what `decide` returns.
     pub async fn complete_upload(
         &self,
         known: &Bucket,

@@ -224,8 +224,8 @@ fn check_keys(access_key: &str, secret: &str) -> Result<()> {
     if valid {
         return Ok(());
     }
-    let detail = "An access key has 1 to 128 printable characters without , = and :, a secret key 8 \
-                  to 128 printable characters.";
+    let detail = "An access key has 1 to 128 printable characters without , = and :, a secret key \
+                  8 to 128 printable characters.";
     Err(crate::Error::new(Condition::InvalidArgument, detail))
 }
 

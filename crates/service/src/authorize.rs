@@ -51,7 +51,8 @@ impl<'n> Need<'n> {
 ///
 /// ```compile_fail
 /// // A permit cannot be made outside this file:
-/// let permit = service::Permit::<service::buckets::HeadBucket> { caller: todo!(), buckets: vec![] };
+/// use service::{Permit, buckets::StatBucket};
+/// let permit = Permit::<StatBucket> { caller: todo!(), buckets: vec![], operation: todo!() };
 /// ```
 pub struct Permit<'c, O: ?Sized> {
     caller: &'c Caller,

@@ -225,7 +225,8 @@ impl ContentReader {
                     Some(Err(error)) => {
                         self.rest.clear();
                         self.reader = None;
-                        tracing::error!(content = %self.content, %error, "a content cannot be read");
+                        let content = self.content;
+                        tracing::error!(%content, %error, "a content cannot be read");
                         return Some(Err(error.into()));
                     }
                     None => self.reader = None,

@@ -117,7 +117,7 @@ fn without_framing(encoding: &str) -> Option<String> {
     let kept =
         codings.filter(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case("aws-chunked"));
     let kept: Vec<&str> = kept.collect();
-    if kept.is_empty() { None } else { Some(kept.join(",")) }
+    if kept.is_empty() { None } else { Some(kept.join(", ")) }
 }
 
 fn website_redirect(headers: &HeaderMap) -> Result<Option<String>> {
@@ -214,7 +214,7 @@ pub(super) mod tests {
             ("aws-chunked", None),
             ("AWS-Chunked", None),
             ("gzip,aws-chunked", Some("gzip")),
-            ("aws-chunked, gzip, br", Some("gzip,br")),
+            ("aws-chunked, gzip, br", Some("gzip, br")),
             ("gzip", Some("gzip")),
         ] {
             let map = headers(&[("content-encoding", sent)]);

@@ -100,8 +100,8 @@ fn refuse_no_change(dialect: Dialect, copy: &CopyObject) -> Result<()> {
     let unchanged = copy.replace.is_none() && copy.checksum.is_none();
     if dialect == Dialect::S3 && same && unchanged {
         let detail = "This copy request is illegal because it is trying to copy an object to \
-                      itself without changing the object's metadata, storage class, website redirect \
-                      location or encryption attributes.";
+                      itself without changing the object's metadata, storage class, website \
+                      redirect location or encryption attributes.";
         return Err(Error::new(Condition::InvalidRequest, detail));
     }
     Ok(())

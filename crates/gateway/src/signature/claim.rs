@@ -104,7 +104,7 @@ impl Claim {
         let query = query_pairs(request.raw_query)?;
         match self.scheme {
             Scheme::S3V4 => s3_v4::attempts(self, request, &query),
-            Scheme::S3V2 => Ok(vec![s3_v2::attempt(self, request, &query)]),
+            Scheme::S3V2 => Ok(s3_v2::attempts(self, request, &query)),
             Scheme::OssV1 => Ok(vec![oss_v1::attempt(self, request, &query)]),
             Scheme::OssV2 => Ok(vec![oss_v2::attempt(self, request, &query)]),
             Scheme::OssV4 => Ok(vec![oss_v4::attempt(self, request, &query)?]),

@@ -104,10 +104,24 @@ pub(super) fn claim_query(
     })
 }
 
-pub(super) fn attempt(
+/// A client may sign `/bucket/` while it asks for `/bucket`: both name the bucket.
+pub(super) fn attempts(
     claim: &Claim,
     request: &SignedRequest,
     pairs: &[(String, String)],
+) -> Vec<Attempt> {
+    let as_sent = attempt(claim, request, pairs, request.raw_path);
+    let is_bare = request.address.key.is_none() && !request.raw_path.ends_with('/');
+    let with_slash = is_bare.then(|| format!("{}/", request.raw_path));
+    let with_slash = with_slash.map(|path| attempt(claim, request, pairs, &path));
+    [Some(as_sent), with_slash].into_iter().flatten().collect()
+}
+
+fn attempt(
+    claim: &Claim,
+    request: &SignedRequest,
+    pairs: &[(String, String)],
+    raw_path: &str,
 ) -> Attempt {
     let date = match &claim.validity {
         Validity::Until(expires, _) => expires.clone().into_bytes(),
@@ -124,7 +138,7 @@ pub(super) fn attempt(
     text.extend(date);
     text.push(b'\n');
     text.extend(header_block(claim, request, pairs));
-    text.extend(resource(request, pairs).into_bytes());
+    text.extend(resource(request, pairs, raw_path).into_bytes());
     Attempt { string_to_sign: text, canonical_request: None }
 }
 
@@ -158,7 +172,7 @@ fn header_block(claim: &Claim, request: &SignedRequest, pairs: &[(String, String
     lines
 }
 
-fn resource(request: &SignedRequest, pairs: &[(String, String)]) -> String {
+fn resource(request: &SignedRequest, pairs: &[(String, String)], raw_path: &str) -> String {
     let bucket = match (request.address.style, &request.address.bucket) {
         (Style::VirtualHost, Some(bucket)) => format!("/{bucket}"),
         _ => String::new(),
@@ -167,7 +181,7 @@ fn resource(request: &SignedRequest, pairs: &[(String, String)]) -> String {
     signed.sort_unstable();
     let query = joined(signed.into_iter().map(|(name, value)| (&**name, &**value)), true);
     let mark = if query.is_empty() { "" } else { "?" };
-    format!("{bucket}{}{mark}{query}", request.raw_path)
+    format!("{bucket}{raw_path}{mark}{query}")
 }
 
 fn is_signed(name: &str) -> bool {

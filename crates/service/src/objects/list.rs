@@ -114,13 +114,14 @@ impl Operation for ListVersions {
             return Ok(page);
         }
         let after = self.version_marker(service, bucket).await?;
-        let mut stream = service.metadata.version_stream(bucket.id, &self.question, after);
+        let mut stream = service.metadata.version_stream(bucket, &self.question, after).await?;
         let mut folder = Folder::new(&self.question);
         let mut last = None;
         while let Some(streamed) = stream.next(&service.metadata).await? {
             match folder.next(streamed.key.as_str()) {
                 Verdict::Take => {
-                    last = Some((streamed.key.to_string(), Some(streamed.version.client_id())));
+                    // The id even of the null version: it tells the place when that is gone.
+                    last = Some((streamed.key.to_string(), Some(streamed.version.id.to_string())));
                     let (key, version) = (streamed.key, streamed.version);
                     page.entries.push(ListedVersion { key, version, latest: streamed.latest });
                 }
@@ -161,6 +162,8 @@ impl ListVersions {
         let Ok(key) = ObjectKey::parse(&self.question.after) else { return Ok(None) };
         let null = model::names::VersionSelector::Null;
         let version = service.metadata.version(bucket, &key, null).await?;
-        Ok(version.map(|version| version.id))
+        // If it is gone, nobody knows where it was: rather list the key again than leave some out.
+        let all = VersionId { order: u64::MAX, random: 0 };
+        Ok(Some(version.map_or(all, |version| version.id)))
     }
 }

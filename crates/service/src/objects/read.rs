@@ -124,7 +124,7 @@ impl Operation for GetObjectAttributes {
     async fn run(self, permit: Permit<'_, Self>, service: &Arc<Service>) -> Result<Self::Output> {
         let found = find(service, &permit, &self.target).await?;
         let object = object_of(&found.version)?;
-        self.preconditions.check_read(&object.etag, found.version.modified_ms)?;
+        check_read(&self.preconditions, &object, found.version.modified_ms)?;
         let mut parts = match object.etag.parts {
             Some(_) => service.layout(object.content).await?.parts,
             None => Vec::new(),
@@ -189,6 +189,13 @@ pub(crate) fn object_of(version: &Version) -> Result<ObjectData> {
     version.object.clone().ok_or_else(|| Condition::NoSuchKey.into())
 }
 
+/// Decides the conditions of a read; a refusal names the entity tag, for the answer's header.
+fn check_read(conditions: &Preconditions, object: &ObjectData, modified_ms: i64) -> Result<()> {
+    conditions
+        .check_read(&object.etag, modified_ms)
+        .map_err(|condition| Error::from(condition).field("ETag", object.etag.to_string()))
+}
+
 /// Decides conditions and range; the layout comes along if a part was asked for.
 async fn examine(
     service: &Service,
@@ -197,7 +204,7 @@ async fn examine(
     bucket: Bucket,
 ) -> Result<(ObjectFacts, ObjectData, Option<Layout>)> {
     let object = object_of(&version)?;
-    reading.preconditions.check_read(&object.etag, version.modified_ms)?;
+    check_read(&reading.preconditions, &object, version.modified_ms)?;
     let mut facts = ObjectFacts {
         range: 0..object.size_bytes,
         partial: false,

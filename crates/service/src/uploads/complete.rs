@@ -27,10 +27,32 @@ impl Operation for CompleteUpload {
 
     async fn run(self, permit: Permit<'_, Self>, service: &Arc<Service>) -> Result<Self::Output> {
         let (bucket, _) = permit.bucket(&self.target.bucket)?;
-        let upload = match service.upload(bucket, &self.target).await {
-            Ok(upload) => upload,
-            Err(missing) => return self.repeat(service, bucket, missing).await,
+        let error = match self.complete(service, bucket).await {
+            Ok(written) => return Ok(written),
+            Err(error) => error,
         };
+        // Whatever went wrong: somebody may have completed it before, or in this very moment.
+        match service.upload(bucket, &self.target).await {
+            Ok(_) => Err(error),
+            Err(missing) => self.repeat(service, bucket, missing).await,
+        }
+    }
+}
+
+/// The parts uploaded so far, and what guards that no other one comes.
+async fn read_parts(service: &Service, upload: &Upload) -> Result<(Guard, Vec<Part>)> {
+    let seen = service.metadata.part_writes(upload.id).await?;
+    let Some(seen) = seen else {
+        let detail = "One or more of the specified parts could not be found.";
+        return Err(Error::new(Condition::InvalidPart, detail));
+    };
+    let (parts, _) = service.metadata.parts(upload.id, 0, usize::MAX).await?;
+    Ok((seen, parts))
+}
+
+impl CompleteUpload {
+    async fn complete(&self, service: &Arc<Service>, bucket: &Bucket) -> Result<Written> {
+        let upload = service.upload(bucket, &self.target).await?;
         let (seen, uploaded) = read_parts(service, &upload).await?;
         let parts = self.choose(&upload, uploaded)?;
         let object = self.assemble(service, &upload, &parts)?;
@@ -51,34 +73,12 @@ impl Operation for CompleteUpload {
         };
         let decide =
             |bucket: &Bucket, existing: Option<&Version>| self.condition.check(bucket, existing);
-        let completing =
-            service.metadata.complete_upload(bucket, &upload, &content, &new, decide).await;
-        match completing.map_err(Error::from) {
-            Ok(written) => {
-                service.garbage_queued.notify_one();
-                Ok(written.into())
-            }
-            // Somebody else completed it in this very moment.
-            Err(error) if error.condition == Condition::NoSuchUpload => {
-                self.repeat(service, bucket, error).await
-            }
-            Err(error) => Err(error),
-        }
+        let written =
+            service.metadata.complete_upload(bucket, &upload, &content, &new, decide).await?;
+        service.garbage_queued.notify_one();
+        Ok(written.into())
     }
-}
 
-/// The parts uploaded so far, and what guards that no other one comes.
-async fn read_parts(service: &Service, upload: &Upload) -> Result<(Guard, Vec<Part>)> {
-    let seen = service.metadata.part_writes(upload.id).await?;
-    let Some(seen) = seen else {
-        let detail = "One or more of the specified parts could not be found.";
-        return Err(Error::new(Condition::InvalidPart, detail));
-    };
-    let (parts, _) = service.metadata.parts(upload.id, 0, usize::MAX).await?;
-    Ok((seen, parts))
-}
-
-impl CompleteUpload {
     /// Answers a repeated request as the first one.
     async fn repeat(&self, service: &Service, bucket: &Bucket, missing: Error) -> Result<Written> {
         let finished = service.metadata.finished_upload(self.target.upload).await?;
@@ -87,7 +87,8 @@ impl CompleteUpload {
         let same_parts = match &self.parts {
             None => true,
             Some(choices) => {
-                let chosen = choices.iter().map(|choice| Some((choice.number, choice.md5()?)));
+                let chosen =
+                    last_of_each(choices).map(|choice| Some((choice.number, choice.md5()?)));
                 let chosen = chosen.collect::<Option<Vec<_>>>();
                 chosen.is_some_and(|chosen| digest(chosen.into_iter()) == finished.parts_digest)
             }
@@ -95,7 +96,8 @@ impl CompleteUpload {
         if !same_object || !same_parts {
             return Err(missing);
         }
-        let versioning = if finished.versioned { bucket.versioning } else { Versioning::Unversioned };
+        let versioning =
+            if finished.versioned { bucket.versioning } else { Versioning::Unversioned };
         Ok(Written { version: finished.version, versioning })
     }
 
@@ -105,13 +107,13 @@ impl CompleteUpload {
             None => uploaded,
             Some(choices) => {
                 let ascending = choices.windows(2).all(|pair| match pair {
-                    [one, two] => one.number < two.number,
+                    [one, two] => one.number <= two.number,
                     _ => true,
                 });
                 if !ascending {
                     return Err(Condition::InvalidPartOrder.into());
                 }
-                let found = choices.iter().map(|choice| choice.find(upload, &uploaded));
+                let found = last_of_each(choices).map(|choice| choice.find(upload, &uploaded));
                 found.collect::<Result<Vec<_>>>()?
             }
         };
@@ -173,6 +175,11 @@ impl CompleteUpload {
         let detail = format!("The {name} you specified did not match the calculated checksum.");
         Err(Error::new(Condition::BadDigest, detail))
     }
+}
+
+/// A number named again replaces the choice before it, as a part uploaded again does.
+fn last_of_each(choices: &[PartChoice]) -> impl Iterator<Item = &PartChoice> {
+    choices.chunk_by(|one, two| one.number == two.number).filter_map(<[_]>::last)
 }
 
 impl PartChoice {

@@ -117,7 +117,8 @@ impl Service {
             let (mut freed, mut passed_on) = (Vec::new(), Vec::new());
             for part in &parts {
                 let blob = self.decode_location(&part.location)?.blob.0;
-                if kept.contains(&blob) {
+                // Nameless, it was freed with its content, whose entry came up before this one.
+                if kept.contains(&blob) || !self.metadata.names_blob(&blob).await? {
                     passed_on.push(part.number);
                 } else {
                     freed.push((part.number, self.free_blob(&part.location).await?));
