@@ -1,0 +1,289 @@
+//! The command line: commands, flags, and how flags override the configuration file.
+
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::reference::about;
+use crate::config::{Config, LogFormat, Secret};
+
+/// An object storage server that speaks Amazon S3 and Alibaba OSS on one port.
+#[derive(Debug, Parser)]
+#[command(name = "larder", version, args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    #[command(flatten)]
+    pub flags: Flags,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serves data directories; without a command this happens with ./larder-data
+    Serve(Serve),
+    /// Prints the lines to paste for clients
+    Env(Env),
+    /// Manages the accounts of a running server
+    #[command(subcommand)]
+    Account(Account),
+    /// Asks a running server whether it is ready: exit code 0 if so, 1 if not
+    Health(Remote),
+    /// Lists every operation of both protocols and whether it is served
+    Operations(Output),
+}
+
+#[derive(Debug, Args)]
+pub struct Serve {
+    #[command(flatten)]
+    pub directories: Directories,
+    #[command(flatten)]
+    pub flags: Flags,
+}
+
+#[derive(Debug, Args)]
+pub struct Env {
+    #[command(flatten)]
+    pub directories: Directories,
+    #[command(flatten)]
+    pub flags: Flags,
+    /// Prints the secret key too
+    #[arg(long)]
+    pub show_secret: bool,
+}
+
+#[derive(Debug, Default, Args)]
+pub struct Directories {
+    #[arg(
+        id = "storage.directories",
+        value_name = "[[REGION/]ZONE=]DIR",
+        env = "LARDER_DIRECTORIES"
+    )]
+    #[arg(help = about("storage.directories"), value_delimiter = ',')]
+    pub directories: Vec<String>,
+}
+
+/// Settings of the server. Nothing given means: as in the file, or the default.
+#[derive(Debug, Default, Args)]
+pub struct Flags {
+    /// Configuration file
+    #[arg(long, value_name = "FILE", env = "LARDER_CONFIG")]
+    pub config: Option<PathBuf>,
+
+    #[arg(id = "server.listen", long = "listen", env = "LARDER_LISTEN", value_name = "ADDRESS")]
+    #[arg(help = about("server.listen"), value_delimiter = ',')]
+    listen: Vec<String>,
+
+    #[arg(id = "server.domains", long = "domain", env = "LARDER_DOMAIN", value_name = "NAME")]
+    #[arg(help = about("server.domains"), value_delimiter = ',')]
+    domains: Vec<String>,
+
+    #[arg(id = "server.public_url", long = "public-url", env = "LARDER_PUBLIC_URL")]
+    #[arg(help = about("server.public_url"), value_name = "URL")]
+    public_url: Option<String>,
+
+    #[arg(id = "tls.certificate", long = "tls-cert", env = "LARDER_TLS_CERT", value_name = "FILE")]
+    #[arg(help = about("tls.certificate"))]
+    certificate: Option<PathBuf>,
+
+    #[arg(id = "tls.key", long = "tls-key", env = "LARDER_TLS_KEY", value_name = "FILE")]
+    #[arg(help = about("tls.key"))]
+    key: Option<PathBuf>,
+
+    #[arg(id = "storage.metadata", long = "metadata", env = "LARDER_METADATA", value_name = "DIR")]
+    #[arg(help = about("storage.metadata"), value_delimiter = ',')]
+    metadata: Vec<PathBuf>,
+
+    #[arg(id = "storage.region", long = "region", env = "LARDER_REGION", value_name = "NAME")]
+    #[arg(help = about("storage.region"))]
+    region: Option<String>,
+
+    #[arg(id = "storage.copies", long = "copies", env = "LARDER_COPIES", value_name = "N")]
+    #[arg(help = about("storage.copies"))]
+    copies: Option<usize>,
+
+    #[arg(id = "storage.min_copies", long = "min-copies", env = "LARDER_MIN_COPIES")]
+    #[arg(help = about("storage.min_copies"), value_name = "N")]
+    min_copies: Option<usize>,
+
+    #[arg(id = "storage.accept_loss", long = "accept-loss", env = "LARDER_ACCEPT_LOSS")]
+    #[arg(help = about("storage.accept_loss"), value_name = "ID", value_delimiter = ',')]
+    accept_loss: Vec<String>,
+
+    #[arg(
+        id = "log.format",
+        long = "log-format",
+        env = "LARDER_LOG_FORMAT",
+        value_name = "FORMAT"
+    )]
+    #[arg(help = about("log.format"))]
+    log_format: Option<LogFormat>,
+
+    #[arg(
+        id = "log.filter",
+        long = "log-filter",
+        env = "LARDER_LOG_FILTER",
+        value_name = "FILTER"
+    )]
+    #[arg(help = about("log.filter"))]
+    log_filter: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Account {
+    /// Creates an account and prints its keys, which are not shown again
+    Create(CreateAccount),
+    /// Lists all accounts
+    List(Remote),
+    /// Deletes an account that owns no bucket
+    Delete(DeleteAccount),
+}
+
+#[derive(Debug, Args)]
+pub struct CreateAccount {
+    /// Display name
+    pub name: String,
+    #[arg(long)]
+    pub email: Option<String>,
+    /// Account id; 12 random digits if not given
+    #[arg(long)]
+    pub id: Option<String>,
+    /// Access key; random if not given
+    #[arg(long, requires = "secret_key")]
+    pub access_key: Option<String>,
+    /// Secret key of --access-key
+    #[arg(long, requires = "access_key")]
+    pub secret_key: Option<Secret>,
+    #[command(flatten)]
+    pub remote: Remote,
+}
+
+#[derive(Debug, Args)]
+pub struct DeleteAccount {
+    /// Account id
+    pub id: String,
+    #[command(flatten)]
+    pub remote: Remote,
+}
+
+/// How to reach a running server. Root keys are taken from `LARDER_ROOT_…` variables.
+#[derive(Debug, Args)]
+pub struct Remote {
+    /// Address of the server
+    #[arg(
+        long,
+        env = "LARDER_ENDPOINT",
+        default_value = "http://127.0.0.1:9000",
+        value_name = "URL"
+    )]
+    pub endpoint: String,
+    /// Certificates (PEM) to trust besides those of the system
+    #[arg(long, env = "LARDER_CA_FILE", value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+#[derive(Debug, Args)]
+pub struct Output {
+    /// Prints JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl Flags {
+    /// The whole configuration: file, variables and flags together, checked.
+    ///
+    /// # Errors
+    /// All faults, one a line.
+    pub fn configuration(self, directories: Directories) -> Result<Config> {
+        let mut config = Config::read(self.config.as_deref())?;
+        self.apply(&mut config);
+        apply_secrets(&mut config, |name| std::env::var(name).ok());
+        replace(&mut config.storage.directories, directories.directories);
+        let faults = config.check();
+        if !faults.is_empty() {
+            bail!("the configuration is wrong:\n  {}", faults.join("\n  "));
+        }
+        Ok(config)
+    }
+
+    fn apply(self, config: &mut Config) {
+        replace(&mut config.server.listen, self.listen);
+        replace(&mut config.server.domains, self.domains);
+        choose(&mut config.server.public_url, self.public_url);
+        choose(&mut config.tls.certificate, self.certificate);
+        choose(&mut config.tls.key, self.key);
+        replace(&mut config.storage.metadata, self.metadata);
+        config.storage.region = self.region.unwrap_or_else(|| config.storage.region.clone());
+        choose(&mut config.storage.copies, self.copies);
+        choose(&mut config.storage.min_copies, self.min_copies);
+        replace(&mut config.storage.accept_loss, self.accept_loss);
+        config.log.format = self.log_format.unwrap_or(config.log.format);
+        config.log.filter = self.log_filter.unwrap_or_else(|| config.log.filter.clone());
+    }
+}
+
+/// Variables without a flag: a flag could be seen by every user of the machine.
+pub const MASTER_KEY: &str = "LARDER_MASTER_KEY";
+pub const ROOT_ACCESS_KEY: &str = "LARDER_ROOT_ACCESS_KEY";
+pub const ROOT_SECRET_KEY: &str = "LARDER_ROOT_SECRET_KEY";
+
+fn apply_secrets(config: &mut Config, variable: impl Fn(&str) -> Option<String>) {
+    choose(&mut config.storage.master_key, variable(MASTER_KEY).map(Secret::new));
+    let pair = (variable(ROOT_ACCESS_KEY), variable(ROOT_SECRET_KEY));
+    if pair.0.is_some() || pair.1.is_some() {
+        config.root.access_key = pair.0;
+        config.root.secret_key = pair.1.map(Secret::new);
+    }
+}
+
+fn replace<T>(setting: &mut Vec<T>, given: Vec<T>) {
+    if !given.is_empty() {
+        *setting = given;
+    }
+}
+
+fn choose<T>(setting: &mut Option<T>, given: Option<T>) {
+    if given.is_some() {
+        *setting = given;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        <Cli as clap::CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn a_flag_wins_over_the_file() {
+        let home = tempfile::tempdir().unwrap();
+        let file = home.path().join("config.toml");
+        std::fs::write(&file, "[storage]\ncopies = 1\nregion = \"eu\"\n").unwrap();
+        let cli = Cli::try_parse_from([
+            "larder",
+            "serve",
+            "--config",
+            file.to_str().unwrap(),
+            "--copies",
+            "2",
+            "a",
+            "z=b",
+        ]);
+        let Some(Command::Serve(serve)) = cli.unwrap().command else { panic!("serve") };
+        let config = serve.flags.configuration(serve.directories).unwrap();
+        assert_eq!(config.storage.copies, Some(2));
+        assert_eq!(config.storage.region, "eu");
+        assert_eq!(config.storage.directories, ["a", "z=b"]);
+    }
+
+    #[test]
+    fn flags_need_no_command_but_directories_do() {
+        assert!(Cli::try_parse_from(["larder", "--listen", "[::1]:0"]).is_ok());
+        assert!(Cli::try_parse_from(["larder", "helth"]).is_err());
+    }
+}

@@ -1,0 +1,106 @@
+//! `larder account`: accounts of a running server, through its admin interface.
+
+use std::fmt::Write;
+
+use anyhow::{Context, Result, bail, ensure};
+use model::environment::Clock;
+use serde_json::{Value, json};
+
+use crate::cli::{self, Account, CreateAccount, Remote};
+use crate::client::Client;
+use crate::config::Secret;
+use crate::environment::SystemClock;
+use crate::sealed::RootKey;
+
+const PATH: &str = "/_larder/accounts";
+
+/// Sends what the command asks for and prints the answer.
+pub fn run(command: &Account) -> Result<()> {
+    match command {
+        Account::Create(create) => {
+            let body = description(create).to_string();
+            let answer = ask(&create.remote, "POST", PATH, body.as_bytes())?;
+            show(&create.remote, &answer)
+        }
+        Account::List(remote) => {
+            let answer = ask(remote, "GET", PATH, b"")?;
+            show(remote, &answer)
+        }
+        Account::Delete(delete) => {
+            let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'~');
+            let mut id = String::new();
+            for byte in delete.id.bytes() {
+                let _ = match plain(byte) {
+                    true => write!(id, "{}", char::from(byte)),
+                    false => write!(id, "%{byte:02X}"),
+                };
+            }
+            ask(&delete.remote, "DELETE", &format!("{PATH}/{id}"), b"").map(drop)
+        }
+    }
+}
+
+fn description(create: &CreateAccount) -> Value {
+    let mut account = json!({ "name": create.name });
+    let fields = [("email", &create.email), ("id", &create.id)];
+    for (name, value) in fields {
+        if let (Some(value), Some(account)) = (value, account.as_object_mut()) {
+            account.insert(name.into(), value.as_str().into());
+        }
+    }
+    if let (Some(access), Some(secret)) = (&create.access_key, &create.secret_key)
+        && let Some(account) = account.as_object_mut()
+    {
+        let key = json!({ "access_key": access, "secret_key": secret.reveal() });
+        account.insert("keys".into(), json!([key]));
+    }
+    account
+}
+
+fn ask(remote: &Remote, method: &str, path: &str, body: &[u8]) -> Result<Value> {
+    let variable = |name: &str| {
+        std::env::var(name).with_context(|| format!("{name} is needed; see: larder env"))
+    };
+    let key = RootKey {
+        access_key: variable(cli::ROOT_ACCESS_KEY)?,
+        secret_key: Secret::new(variable(cli::ROOT_SECRET_KEY)?),
+    };
+    let signer = Some((&key, SystemClock.now()));
+    let answer = Client::new(remote)?.send(method, path, body, signer)?;
+    let text = String::from_utf8_lossy(&answer.body);
+    if !(200..300).contains(&answer.status) {
+        bail!("the server answered {}: {}", answer.status, text.trim());
+    }
+    if answer.body.is_empty() {
+        return Ok(Value::Null);
+    }
+    serde_json::from_slice(&answer.body).context("the server did not answer in JSON")
+}
+
+fn show(remote: &Remote, answer: &Value) -> Result<()> {
+    if remote.output.json {
+        return super::print(&format!("{}\n", serde_json::to_string_pretty(answer)?));
+    }
+    let accounts = match answer {
+        Value::Array(accounts) => accounts.as_slice(),
+        Value::Object(object) => match object.get("accounts") {
+            Some(Value::Array(accounts)) => accounts.as_slice(),
+            _ => std::slice::from_ref(answer),
+        },
+        _ => &[],
+    };
+    ensure!(answer.is_array() || answer.is_object(), "the server did not answer with accounts");
+    let mut text = String::new();
+    for account in accounts {
+        let field = |name: &str| account.get(name).and_then(Value::as_str).unwrap_or_default();
+        let _ = writeln!(text, "{}  {}  {}", field("id"), field("name"), field("email"));
+        let _ = writeln!(text, "  canonical id  {}", field("canonical_id"));
+        for key in account.get("keys").and_then(Value::as_array).into_iter().flatten() {
+            let part = |name: &str| key.get(name).and_then(Value::as_str).unwrap_or_default();
+            let access = key.as_str().unwrap_or_else(|| part("access_key"));
+            let line = format!("  key           {access} {}", part("secret_key"));
+            let _ = writeln!(text, "{}", line.trim_end());
+        }
+    }
+    super::print(&text)
+}

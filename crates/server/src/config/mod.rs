@@ -1,0 +1,193 @@
+//! Everything an operator may set: one struct a section, as it stands in the TOML file.
+//!
+//! The file comes first, then `LARDER_…` variables, then flags (`crate::cli`). What each setting is
+//! for stands in [`reference`], from which `deploy/config.toml` and `docs/configuration.md` are
+//! made.
+
+pub mod check;
+pub mod directory;
+pub mod reference;
+mod secret;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+
+pub use directory::Labelled;
+pub use secret::Secret;
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    pub server: Server,
+    pub tls: Tls,
+    pub storage: Storage,
+    pub root: Root,
+    pub log: Log,
+    pub account: Vec<Account>,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Server {
+    pub listen: Vec<String>,
+    pub domains: Vec<String>,
+    pub public_url: Option<String>,
+    pub trusted_proxies: Vec<String>,
+    pub threads: usize,
+    pub connections_max: usize,
+    pub drain_seconds: u64,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Tls {
+    pub certificate: Option<PathBuf>,
+    pub key: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Storage {
+    pub directories: Vec<String>,
+    pub metadata: Vec<PathBuf>,
+    pub region: String,
+    pub copies: Option<usize>,
+    pub min_copies: Option<usize>,
+    pub accept_loss: Vec<String>,
+    pub master_key: Option<Secret>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Root {
+    pub access_key: Option<String>,
+    pub secret_key: Option<Secret>,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    pub format: LogFormat,
+    pub filter: String,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    #[default]
+    Text,
+    Json,
+}
+
+/// An account that is created at the start if it is absent.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Account {
+    pub name: String,
+    pub id: Option<String>,
+    pub canonical_id: Option<String>,
+    pub email: Option<String>,
+    pub keys: Vec<Key>,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Key {
+    pub access_key: String,
+    pub secret_key: Secret,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            listen: vec!["127.0.0.1:9000".into()],
+            domains: Vec::new(),
+            public_url: None,
+            trusted_proxies: Vec::new(),
+            threads: 0,
+            connections_max: 10_000,
+            drain_seconds: 30,
+        }
+    }
+}
+
+impl Default for Storage {
+    fn default() -> Self {
+        Self {
+            directories: vec!["larder-data".into()],
+            metadata: Vec::new(),
+            region: "us-east-1".into(),
+            copies: None,
+            min_copies: None,
+            accept_loss: Vec::new(),
+            master_key: None,
+        }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { format: LogFormat::Text, filter: "info,actix_server=warn".into() }
+    }
+}
+
+impl Config {
+    /// Reads the file at `path`; without one everything has its default.
+    ///
+    /// # Errors
+    /// The file cannot be read, is no TOML, or has a setting that does not exist.
+    pub fn read(path: Option<&Path>) -> Result<Self> {
+        let Some(path) = path else { return Ok(Self::default()) };
+        let text =
+            fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        toml::from_str(&text).with_context(|| format!("{} is wrong", path.display()))
+    }
+
+    /// The directories with their labels; an unlabelled one lies in the default region.
+    pub fn directories(&self) -> Vec<Labelled> {
+        let region = &self.storage.region;
+        self.storage.directories.iter().map(|text| Labelled::parse(text, region)).collect()
+    }
+
+    /// All regions that have directories, the default one first.
+    pub fn regions(&self) -> Vec<String> {
+        let mut regions = vec![self.storage.region.clone()];
+        for directory in self.directories() {
+            if !regions.contains(&directory.region) {
+                regions.push(directory.region);
+            }
+        }
+        regions
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_setting_that_does_not_exist_is_refused() {
+        let error = toml::from_str::<Config>("[server]\nlisten_on = []").unwrap_err();
+        assert!(error.to_string().contains("listen_on"), "{error}");
+    }
+
+    #[test]
+    fn secrets_are_not_printed() {
+        let text =
+            "[[account]]\nname = \"a\"\nkeys = [{access_key = \"k\", secret_key = \"hush\"}]";
+        let config: Config = toml::from_str(text).unwrap();
+        assert_eq!(config.account[0].keys[0].secret_key.reveal(), "hush");
+        assert!(!format!("{config:?}").contains("hush"));
+        assert!(!serde_json::to_string(&config).unwrap().contains("hush"));
+    }
+
+    #[test]
+    fn the_default_region_comes_first() {
+        let mut config = Config::default();
+        config.storage.directories = vec!["eu/a=x".into(), "b=y".into(), "eu/b=z".into()];
+        assert_eq!(config.regions(), ["us-east-1", "eu"]);
+    }
+}

@@ -1,0 +1,321 @@
+//! The data directories of a start: which are ours, which are new, which are missing.
+//!
+//! A path on the command line is only where to look; what a directory is stands in its identity
+//! file, and which ones there are stands in the metadata.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use blobs::identity::{self, Identity};
+use blobs::{Directory, DirectoryError, DirectoryId, DirectorySpec, StoreId};
+use model::environment::{Entropy, random};
+
+use crate::config::Labelled;
+use crate::config::check::METADATA_DIRECTORIES_MAX;
+
+/// Directories that are open and locked, before it is known which others there should be.
+pub struct Opened {
+    pub store: StoreId,
+    pub directories: Vec<Directory>,
+    /// Given, but nothing of ours is there: not mounted, lost or new.
+    pub vacant: Vec<PathBuf>,
+    /// The store was made just now.
+    pub first_start: bool,
+}
+
+impl Opened {
+    /// The found directories that hold metadata.
+    pub fn metadata(&self) -> impl Iterator<Item = &Directory> {
+        self.directories.iter().filter(|directory| directory.identity().holds_metadata)
+    }
+
+    /// Paths of the found directories that hold metadata.
+    pub fn metadata_paths(&self) -> Vec<PathBuf> {
+        self.metadata().map(|directory| directory.path().to_owned()).collect()
+    }
+}
+
+/// Opens and locks the given directories; makes a new store if all are empty or absent.
+///
+/// - `metadata`: those that are to hold metadata, if the store is new.
+///
+/// # Errors
+/// A directory is refused: foreign, damaged, in use, of a newer format, or with other files in it.
+pub fn open(given: &[Labelled], metadata: &[PathBuf], entropy: &dyn Entropy) -> Result<Opened> {
+    let mut found = Vec::new();
+    let mut vacant = Vec::new();
+    for directory in given {
+        match identity::read(&directory.path) {
+            Ok(identity) => found.push((directory, identity)),
+            Err(DirectoryError::NotFound(_) | DirectoryError::Empty(_)) => vacant.push(directory),
+            Err(DirectoryError::Io { path, source }) => {
+                tracing::error!(path = %path.display(), error = %source, "directory not readable");
+                vacant.push(directory);
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    if unfinished(&found) {
+        return make(given, metadata, &found, entropy);
+    }
+    let Some(store) = found.first().map(|(_, identity)| identity.store) else {
+        return make(given, metadata, &found, entropy);
+    };
+    for (directory, identity) in &found {
+        told(directory, identity);
+    }
+    let open = |(directory, _): &(&Labelled, Identity)| Directory::open(&directory.path, store);
+    let directories = found.iter().map(open).collect::<Result<Vec<_>, _>>()?;
+    let vacant = vacant.into_iter().map(|directory| directory.path.clone()).collect();
+    Ok(Opened { store, directories, vacant, first_start: false })
+}
+
+/// Whether what was found stems from a first start that broke off before the metadata began.
+fn unfinished(found: &[(&Labelled, Identity)]) -> bool {
+    let empty =
+        |path: PathBuf| fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none());
+    let metadata = || found.iter().filter(|(_, identity)| identity.holds_metadata);
+    !found.is_empty()
+        && found.iter().all(|(directory, _)| empty(directory.path.join("segments")))
+        && metadata().all(|(directory, _)| empty(directory.path.join("meta")))
+        && (metadata().next().is_some() || found.len() == 1)
+}
+
+/// Says when a label on the command line is not what the directory has been since it was made.
+fn told(directory: &Labelled, identity: &Identity) {
+    let differs = directory.region != identity.region || directory.zone != identity.zone;
+    if directory.labelled && differs {
+        tracing::warn!(
+            path = %directory.path.display(),
+            region = %identity.region,
+            zone = %identity.zone,
+            "the directory keeps the region and zone it was made with"
+        );
+    }
+}
+
+/// Makes a new store, or nothing: after an error all that was made is removed again.
+fn make(
+    given: &[Labelled],
+    metadata: &[PathBuf],
+    begun: &[(&Labelled, Identity)],
+    entropy: &dyn Entropy,
+) -> Result<Opened> {
+    let holding = choose_metadata(given, metadata)?;
+    let store = begun.first().map_or_else(|| StoreId(random(entropy)), |(_, it)| it.store);
+    let mut made: Vec<Directory> = Vec::new();
+    for directory in given {
+        let result = match begun.iter().any(|(begun, _)| begun.path == directory.path) {
+            true => Directory::open(&directory.path, store),
+            false => {
+                let spec = DirectorySpec {
+                    path: directory.path.clone(),
+                    zone: directory.zone.clone(),
+                    region: directory.region.clone(),
+                };
+                let id = DirectoryId(random(entropy));
+                Directory::initialise(&spec, store, id, holding.contains(&directory.path))
+            }
+        };
+        match result {
+            Ok(directory) => made.push(directory),
+            Err(error) => {
+                undo(&made, begun);
+                return Err(error.into());
+            }
+        }
+    }
+    Ok(Opened { store, directories: made, vacant: Vec::new(), first_start: true })
+}
+
+/// Removes what [`make`] put into directories that were empty before.
+fn undo(made: &[Directory], begun: &[(&Labelled, Identity)]) {
+    for directory in made {
+        let path = directory.path();
+        if begun.iter().any(|(begun, _)| begun.path == path) {
+            continue;
+        }
+        // The identity goes first: without it nothing here counts as a store.
+        let files = [identity::IDENTITY_FILE, identity::LOCK_FILE];
+        let removed = files.iter().try_for_each(|name| fs::remove_file(path.join(name)));
+        let folders = ["meta", "tmp", "segments", "blobs"];
+        let emptied = folders.iter().try_for_each(|name| match path.join(name) {
+            folder if folder.exists() => fs::remove_dir_all(folder),
+            _ => Ok(()),
+        });
+        if let Err(error) = removed.and(emptied) {
+            tracing::warn!(path = %path.display(), %error, "could not be emptied again");
+        }
+    }
+}
+
+/// Up to three directories for the metadata, in distinct zones first, in the order given.
+fn choose_metadata(given: &[Labelled], wanted: &[PathBuf]) -> Result<BTreeSet<PathBuf>> {
+    if !wanted.is_empty() {
+        for path in wanted {
+            let known = given.iter().any(|directory| same(&directory.path, path));
+            ensure!(known, "--metadata {}: this is none of the directories", path.display());
+        }
+        let chosen = given.iter().filter(|it| wanted.iter().any(|path| same(&it.path, path)));
+        return Ok(chosen.map(|directory| directory.path.clone()).collect());
+    }
+    let mut zones = BTreeSet::new();
+    let mut chosen = BTreeSet::new();
+    let fresh_zones = given.iter().filter(|it| zones.insert((&it.region, &it.zone)));
+    let first: Vec<&Labelled> = fresh_zones.collect();
+    for directory in first.into_iter().chain(given) {
+        if chosen.len() < METADATA_DIRECTORIES_MAX {
+            chosen.insert(directory.path.clone());
+        }
+    }
+    Ok(chosen)
+}
+
+fn same(left: &Path, right: &Path) -> bool {
+    left == right
+        || fs::canonicalize(left)
+            .ok()
+            .is_some_and(|it| fs::canonicalize(right).is_ok_and(|r| r == it))
+}
+
+/// A directory as the metadata knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Known {
+    pub identity: Identity,
+    /// Where it was found last.
+    pub path: PathBuf,
+}
+
+/// Completes the found directories with those that are known but absent.
+///
+/// - `known`: what the metadata says; empty at the first start.
+///
+/// # Errors
+/// A directory that the store does not know, or a vacant path while none is missing: joining a
+/// store is not something that happens by naming a path.
+pub fn complete(opened: Opened, known: &[Known]) -> Result<Vec<Directory>> {
+    let mut directories = opened.directories;
+    if known.is_empty() {
+        return Ok(directories);
+    }
+    for directory in &directories {
+        let id = directory.identity().directory;
+        if !known.iter().any(|known| known.identity.directory == id) {
+            bail!("{} ({id}) is not a directory of this store", directory.path().display());
+        }
+    }
+    let here: Vec<DirectoryId> = directories.iter().map(|it| it.identity().directory).collect();
+    let missing = |known: &&Known| !here.contains(&known.identity.directory);
+    let mut any = false;
+    for known in known.iter().filter(missing) {
+        tracing::error!(
+            directory = %known.identity.directory,
+            path = %known.path.display(),
+            zone = %known.identity.zone,
+            "a directory of this store is missing; its copies cannot be read"
+        );
+        directories.push(Directory::absent(known.identity.clone(), &known.path));
+        any = true;
+    }
+    match opened.vacant.first() {
+        Some(path) if !any => Err(anyhow::anyhow!("{} is empty or absent", path.display()))
+            .context("a new directory cannot join a store by being named"),
+        _ => Ok(directories),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::environment::SystemEntropy;
+
+    fn given(home: &Path, labels: &[&str]) -> Vec<Labelled> {
+        let text = |label: &&str| match label.split_once('=') {
+            Some((zone, name)) => format!("{zone}={}", home.join(name).display()),
+            None => home.join(label).display().to_string(),
+        };
+        labels.iter().map(|label| Labelled::parse(&text(label), "home")).collect()
+    }
+
+    fn start(given: &[Labelled]) -> Result<Opened> {
+        open(given, &[], &SystemEntropy)
+    }
+
+    fn used(opened: &Opened) {
+        for path in opened.metadata_paths() {
+            fs::write(path.join("meta/epoch"), "").unwrap();
+        }
+    }
+
+    #[test]
+    fn metadata_lies_in_distinct_zones_first() {
+        let given = given(Path::new("/"), &["x=a", "x=b", "y=c", "z=d"]);
+        let chosen = choose_metadata(&given, &[]).unwrap();
+        let paths: Vec<&str> = chosen.iter().filter_map(|path| path.to_str()).collect();
+        assert_eq!(paths, ["/a", "/c", "/d"]);
+    }
+
+    #[test]
+    fn a_store_opens_again_and_names_what_is_missing() {
+        let home = tempfile::tempdir().unwrap();
+        let all = given(home.path(), &["a", "b"]);
+        let first = start(&all).unwrap();
+        assert!(first.first_start);
+        used(&first);
+        let known: Vec<Known> = first
+            .directories
+            .iter()
+            .map(|it| Known { identity: it.identity().clone(), path: it.path().into() })
+            .collect();
+        assert!(start(&all).is_err(), "it is locked");
+        drop(first);
+
+        fs::rename(home.path().join("b"), home.path().join("elsewhere")).unwrap();
+        let again = start(&all).unwrap();
+        assert!(!again.first_start);
+        let complete = complete(again, &known).unwrap();
+        assert_eq!(complete.len(), 2);
+        assert!(!home.path().join("b").exists(), "it is not made anew");
+    }
+
+    #[test]
+    fn a_new_path_does_not_join_by_being_named() {
+        let home = tempfile::tempdir().unwrap();
+        let first = start(&given(home.path(), &["a"])).unwrap();
+        used(&first);
+        let identity = first.directories[0].identity().clone();
+        let known = [Known { identity, path: home.path().join("a") }];
+        drop(first);
+        let opened = start(&given(home.path(), &["a", "b"])).unwrap();
+        assert!(complete(opened, &known).is_err());
+    }
+
+    #[test]
+    fn a_refused_directory_leaves_the_others_empty() {
+        let home = tempfile::tempdir().unwrap();
+        fs::create_dir(home.path().join("b")).unwrap();
+        fs::write(home.path().join("b/holiday.jpg"), "").unwrap();
+        assert!(start(&given(home.path(), &["a", "b"])).is_err());
+        assert!(!home.path().join("a/larder.id").exists());
+    }
+
+    #[test]
+    fn two_stores_do_not_mix() {
+        let home = tempfile::tempdir().unwrap();
+        used(&start(&given(home.path(), &["a"])).unwrap());
+        used(&start(&given(home.path(), &["b"])).unwrap());
+        assert!(start(&given(home.path(), &["a", "b"])).is_err());
+    }
+
+    #[test]
+    fn a_first_start_that_broke_off_is_finished() {
+        let home = tempfile::tempdir().unwrap();
+        let begun = start(&given(home.path(), &["a"])).unwrap().store;
+        let opened = start(&given(home.path(), &["a", "b"])).unwrap();
+        assert!(opened.first_start);
+        assert_eq!(opened.store, begun);
+        assert_eq!(opened.directories.len(), 2);
+    }
+}

@@ -1,0 +1,311 @@
+//! How the parts are put together, in the order in which they depend on each other.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use blobs::identity::Identity;
+use blobs::{Blobs, Directory, DirectoryId, IncarnationId, StoreId};
+use metadata::embedded::{Embedded, EmbeddedSettings, MetadataDirectory};
+use metadata::engine::EngineError;
+use metadata::{KnownDirectory, Metadata};
+use metrics_exporter_prometheus::PrometheusHandle;
+use model::environment::{Clock, Entropy, random, unix_ms};
+use model::names::AccountId;
+use service::accounts::NewAccount;
+use service::workers::Runner;
+use service::{BootReport, Bootstrap, Parts, Service};
+use tokio::task::JoinHandle;
+
+use crate::config::{Account, Config, Secret};
+use crate::directories::{self, Known, Opened};
+use crate::environment::{SystemClock, SystemEntropy};
+use crate::progress::RecoveryBar;
+use crate::sealed::{MasterKey, RootKey};
+use crate::{metrics, tls};
+
+/// Below each metadata directory; nothing else is kept there.
+const METADATA_FOLDER: &str = "meta";
+
+/// A running server.
+pub struct Larder {
+    pub addresses: Vec<SocketAddr>,
+    pub access_key: String,
+    /// The root secret, at the very start that made it.
+    pub new_secret: Option<Secret>,
+    service: Arc<Service>,
+    gateway: gateway::Stopper,
+    served: JoinHandle<io::Result<()>>,
+    workers: Runner,
+    gauges: JoinHandle<()>,
+    _certificates: Option<tls::Watch>,
+}
+
+/// What the directories turned out to be, before anything is served from them.
+struct Store {
+    metadata: Metadata,
+    blobs: Blobs,
+    master_key: MasterKey,
+    /// The pair for the root account, if it is known here.
+    root: Option<RootKey>,
+    root_is_new: bool,
+}
+
+impl Larder {
+    /// Opens the directories, recovers what is in them, and listens.
+    ///
+    /// # Errors
+    /// Anything that stands in the way, in words for the operator. Nothing is served then.
+    pub async fn start(config: &Config) -> Result<Self> {
+        // A bad certificate must not cost a first start: look at it before anything is made.
+        let (tls, certificates) = tls_of(config)?;
+        let prometheus = metrics::install()?;
+        let store = open_store(config).await?;
+        let service = Service::open(Parts {
+            metadata: store.metadata,
+            blobs: store.blobs,
+            clock: Arc::new(SystemClock),
+            entropy: Arc::new(SystemEntropy),
+            master_key: store.master_key.0,
+            regions: config.regions(),
+        })?;
+        let report = bootstrap(&service, config, store.root.as_ref()).await?;
+        let generated = store.root.filter(|_| store.root_is_new).map(|root| root.secret_key);
+        let new_secret = generated.or(report.new_secret.map(Secret::new));
+        let gauges = tokio::spawn(metrics::refresh(Arc::clone(&service), prometheus.clone()));
+        let workers = Runner::start(&service)?;
+        let settings = gateway_settings(config, tls, prometheus)?;
+        let running = gateway::start(Arc::clone(&service), settings)
+            .with_context(|| format!("cannot listen on {}", config.server.listen.join(", ")))?;
+        Ok(Self {
+            addresses: running.addresses.clone(),
+            access_key: report.access_key,
+            new_secret,
+            service,
+            gateway: running.stopper(),
+            served: tokio::spawn(running.join()),
+            workers,
+            gauges,
+            _certificates: certificates,
+        })
+    }
+
+    /// Finishes running requests and background steps, then closes the store with the mark of a
+    /// clean end.
+    ///
+    /// # Errors
+    /// The mark could not be made; nothing is lost, the next start takes longer.
+    pub async fn stop(self) -> Result<()> {
+        self.gateway.stop(true).await;
+        self.served.await.context("the HTTP server broke off")??;
+        self.workers.stop().await;
+        self.gauges.abort();
+        self.service.close().await.context("the store was not closed cleanly")?;
+        tracing::info!("stopped");
+        Ok(())
+    }
+}
+
+/// The protocol settings and the watch over the files, if HTTPS is asked for.
+fn tls_of(config: &Config) -> Result<(Option<Arc<rustls::ServerConfig>>, Option<tls::Watch>)> {
+    let (Some(certificate), Some(key)) = (&config.tls.certificate, &config.tls.key) else {
+        return Ok((None, None));
+    };
+    let (tls, watch) = tls::server_config(certificate, key)?;
+    Ok((Some(Arc::new(tls)), Some(watch)))
+}
+
+fn gateway_settings(
+    config: &Config,
+    tls: Option<Arc<rustls::ServerConfig>>,
+    prometheus: PrometheusHandle,
+) -> Result<gateway::Settings> {
+    let server = &config.server;
+    let listen = server.listen.iter().map(|address| address.parse());
+    let proxies = server.trusted_proxies.iter().map(|network| network.parse());
+    let processors = || std::thread::available_parallelism().map_or(1, |number| number.get());
+    Ok(gateway::Settings {
+        listen: listen.collect::<Result<_, _>>()?,
+        tls,
+        domains: server.domains.clone(),
+        public_url: server.public_url.clone(),
+        region: config.storage.region.clone(),
+        trusted_proxies: proxies.collect::<Result<_, _>>()?,
+        connections_max: server.connections_max,
+        stop_timeout: Duration::from_secs(server.drain_seconds),
+        workers: if server.threads == 0 { processors() } else { server.threads },
+        metrics_page: Some(Arc::new(move || prometheus.render())),
+        ..gateway::Settings::default()
+    })
+}
+
+/// Opens directories, metadata and blobs, in that order: which directories there should be is
+/// known only once the metadata is open.
+async fn open_store(config: &Config) -> Result<Store> {
+    let entropy = SystemEntropy;
+    let given = config.directories();
+    let opened = directories::open(&given, &config.storage.metadata, &entropy)?;
+    if opened.first_start {
+        tracing::warn!(store = %opened.store, "a new store was made: the directories were empty");
+    }
+    let (master_key, root, root_is_new) = secrets(config, &opened, &entropy)?;
+    let incarnation: [u8; 16] = random(&entropy);
+    let metadata = open_metadata(config, &opened, incarnation).await?;
+    let store = opened.store;
+    let known: Vec<Known> =
+        metadata.directories().await?.into_iter().map(|row| known(store, row)).collect();
+    let directories = directories::complete(opened, &known)?;
+    check_regions(config, &directories)?;
+    let rows: Vec<KnownDirectory> = directories.iter().map(row).collect();
+    metadata.note_directories(&rows).await?;
+    let settings = blobs::Settings {
+        copies: config.storage.copies,
+        min_copies: config.storage.min_copies,
+        ..blobs::Settings::default()
+    };
+    let blobs = Blobs::open(settings, directories, IncarnationId(incarnation)).await?;
+    Ok(Store { metadata, blobs, master_key, root, root_is_new })
+}
+
+/// The master key and the root key pair; both are made and stored before the store begins.
+fn secrets(
+    config: &Config,
+    opened: &Opened,
+    entropy: &dyn Entropy,
+) -> Result<(MasterKey, Option<RootKey>, bool)> {
+    let paths = opened.metadata_paths();
+    let given = config.storage.master_key.as_ref();
+    let master = match MasterKey::find(&paths, given)? {
+        Some(master) => master,
+        None if opened.first_start => MasterKey::generate(entropy),
+        None => bail!("no metadata directory has a master.key, and LARDER_MASTER_KEY is not set"),
+    };
+    if given.is_none() {
+        master.store(&paths)?;
+    }
+    let stored = RootKey::find(&paths, &master)?;
+    let declared = match (&config.root.access_key, &config.root.secret_key) {
+        (Some(access_key), Some(secret_key)) => {
+            Some(RootKey { access_key: access_key.clone(), secret_key: secret_key.clone() })
+        }
+        _ => None,
+    };
+    let root_is_new = opened.first_start && declared.is_none();
+    let root = declared.or(stored).or_else(|| root_is_new.then(|| RootKey::generate(entropy)));
+    if let (true, Some(root)) = (opened.first_start, &root) {
+        root.store(&paths, &master, entropy)?;
+    }
+    Ok((master, root, root_is_new))
+}
+
+async fn open_metadata(
+    config: &Config,
+    opened: &Opened,
+    incarnation: [u8; 16],
+) -> Result<Metadata> {
+    let directories = opened.metadata().map(|directory| MetadataDirectory {
+        path: directory.path().join(METADATA_FOLDER),
+        id: directory.identity().directory.0,
+    });
+    let mut settings = EmbeddedSettings::new(directories.collect());
+    ensure!(!settings.directories.is_empty(), "none of the directories found holds metadata");
+    let accepted = config.storage.accept_loss.iter().map(|id| id.parse::<DirectoryId>());
+    settings.accept_loss = accepted.map(|id| id.map(|id| id.0)).collect::<Result<_, _>>()?;
+    let opening = tokio::task::spawn_blocking(move || {
+        let mut bar = RecoveryBar::new();
+        let opened = Embedded::open(&settings, |progress| bar.show(progress));
+        bar.finish();
+        opened
+    });
+    let opened = opening.await.context("the recovery broke off")?;
+    let (engine, report) = opened.map_err(|error| match error {
+        EngineError::Refused(reason) => anyhow!(
+            "{reason}\nfind them and name them too; for one that is lost for good: --accept-loss ID"
+        ),
+        error => error.into(),
+    })?;
+    tracing::info!(
+        sequence = report.sequence,
+        index_kept = report.index_kept,
+        replayed = report.records_replayed,
+        "metadata is open"
+    );
+    let entropy = Arc::new(SystemEntropy);
+    let now_ms = unix_ms(SystemClock.now());
+    Ok(Metadata::open(Arc::new(engine), entropy, incarnation, now_ms).await?)
+}
+
+/// Refuses settings that no write could ever satisfy.
+fn check_regions(config: &Config, directories: &[Directory]) -> Result<()> {
+    for region in config.regions() {
+        let here = directories.iter().filter(|it| it.identity().region == region).count();
+        ensure!(here > 0, "no directory lies in the region {region}");
+        let copies = config.storage.copies.unwrap_or(here.min(2));
+        ensure!(
+            copies <= here,
+            "{copies} copies do not fit: region {region} has {here} directories"
+        );
+        if config.storage.min_copies.is_some_and(|least| least < copies) {
+            tracing::warn!(
+                region,
+                copies,
+                min_copies = config.storage.min_copies,
+                "a write may succeed with fewer copies than asked for"
+            );
+        }
+        if copies == 1 {
+            tracing::info!(region, "one copy of each object: a lost disk is lost data");
+        }
+    }
+    Ok(())
+}
+
+fn known(store: StoreId, row: KnownDirectory) -> Known {
+    let identity = Identity {
+        store,
+        directory: DirectoryId(row.id),
+        region: row.region,
+        zone: row.zone,
+        holds_metadata: row.holds_metadata,
+    };
+    Known { identity, path: row.path.into() }
+}
+
+fn row(directory: &Directory) -> KnownDirectory {
+    let identity = directory.identity();
+    KnownDirectory {
+        id: identity.directory.0,
+        region: identity.region.clone(),
+        zone: identity.zone.clone(),
+        holds_metadata: identity.holds_metadata,
+        path: directory.path().to_string_lossy().into_owned(),
+    }
+}
+
+async fn bootstrap(
+    service: &Service,
+    config: &Config,
+    root: Option<&RootKey>,
+) -> Result<BootReport> {
+    let accounts = config.account.iter().map(declared).collect();
+    let root = root.map(|it| (it.access_key.clone(), it.secret_key.reveal().to_owned()));
+    let report = service.bootstrap(&Bootstrap { root, accounts }).await;
+    let report = report.context("the accounts of the configuration cannot be made")?;
+    for difference in &report.differences {
+        tracing::warn!("not applied: {difference}");
+    }
+    Ok(report)
+}
+
+fn declared(account: &Account) -> NewAccount {
+    let keys = account.keys.iter();
+    NewAccount {
+        name: account.name.clone(),
+        id: account.id.as_deref().and_then(AccountId::parse),
+        canonical_id: account.canonical_id.clone(),
+        email: account.email.clone(),
+        keys: keys.map(|it| (it.access_key.clone(), it.secret_key.reveal().to_owned())).collect(),
+    }
+}
