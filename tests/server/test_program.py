@@ -1,0 +1,174 @@
+"""The program: start, readiness, accounts, regions, TLS, several directories, orderly stop."""
+
+import shutil
+import socket
+import ssl
+import subprocess
+import threading
+
+import pytest
+
+from harness.accounts import OTHER
+from harness.clients import oss_bucket, s3_client
+from harness.data import MIB, some_bytes
+from harness.raw import address, head_of, send, status_of
+from harness.server import BINARY, http_status
+from harness.sign import S3V4, UNSIGNED
+
+
+def test_what_was_stored_is_there_after_an_orderly_restart(special_server):
+    server = special_server()
+    s3 = s3_client(server.endpoint)
+    s3.create_bucket(Bucket="kept")
+    s3.put_object(Bucket="kept", Key="k", Body=b"hello", Metadata={"a": "1"})
+    upload = s3.create_multipart_upload(Bucket="kept", Key="u")["UploadId"]
+    s3.upload_part(Bucket="kept", Key="u", UploadId=upload, PartNumber=1, Body=b"part")
+    server.stop()
+    server.start()
+    s3 = s3_client(server.endpoint)
+    got = s3.get_object(Bucket="kept", Key="k")
+    assert (got["Body"].read(), got["Metadata"]) == (b"hello", {"a": "1"})
+    parts = s3.list_parts(Bucket="kept", Key="u", UploadId=upload)["Parts"]
+    assert [part["Size"] for part in parts] == [4]
+
+
+def test_sigterm_lets_a_running_request_finish(special_server):
+    server = special_server()
+    s3_client(server.endpoint).create_bucket(Bucket="drained")
+    body = some_bytes(2 * MIB)
+    headers = S3V4().sign("PUT", server.endpoint, "/drained/k", payload=UNSIGNED)
+    headers |= {"Content-Length": str(len(body)), "Expect": "100-continue"}
+    with socket.create_connection(address(server.endpoint), timeout=60) as connection:
+        connection.sendall(head_of("PUT", "/drained/k", headers))
+        assert status_of(connection.recv(65536)) == 100
+        connection.sendall(body[:MIB])
+        server.process.terminate()
+        connection.sendall(body[MIB:])
+        assert status_of(connection.recv(65536)) == 200
+    assert server.process.wait(60) == 0
+    server.start()
+    got = s3_client(server.endpoint).get_object(Bucket="drained", Key="k")
+    assert got["Body"].read() == body
+
+
+def test_the_logs_hold_no_secret(special_server):
+    server = special_server()
+    s3_client(server.endpoint, OTHER).list_buckets()
+    server.stop()
+    assert OTHER.secret_key not in server.logged
+
+
+def test_a_second_process_on_the_same_directory_refuses(special_server):
+    server = special_server("data")
+    command = [BINARY, "serve", "--listen", "127.0.0.1:0", "data"]
+    second = subprocess.run(
+        command, cwd=server.home, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert second.returncode != 0
+    assert http_status(f"{server.endpoint}/_larder/ready") == 200
+
+
+def test_a_buckets_bytes_lie_only_in_its_region(special_server):
+    server = special_server("eu/a=eu-disk", "us/b=us-disk", arguments=("--region", "eu"))
+    mark = b"find-me-" + some_bytes(16).hex().encode()
+    for region in ("eu", "us"):
+        s3 = s3_client(server.endpoint, region=region)
+        place = {"LocationConstraint": region}
+        s3.create_bucket(Bucket=f"in-{region}", CreateBucketConfiguration=place)
+        s3.put_object(Bucket=f"in-{region}", Key="small", Body=mark + region.encode())
+        large = (mark + region.encode()) * 50_000
+        s3.put_object(Bucket=f"in-{region}", Key="large", Body=large)
+        assert s3.get_bucket_location(Bucket=f"in-{region}")["LocationConstraint"] == region
+    for region, other in (("eu", "us"), ("us", "eu")):
+        assert holds(server.home / f"{region}-disk", mark + region.encode())
+        assert not holds(server.home / f"{other}-disk", mark + region.encode())
+
+
+def holds(folder, text: bytes) -> bool:
+    """Does any file below `folder` contain `text`?"""
+    return any(text in path.read_bytes() for path in folder.rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize("lost", ["one", "two", "three"])
+def test_with_three_directories_any_one_may_be_lost(special_server, lost):
+    server = special_server("a=one", "b=two", "c=three")
+    s3 = s3_client(server.endpoint)
+    s3.create_bucket(Bucket="twice")
+    bodies = {"small": some_bytes(1000), "large": some_bytes(2 * MIB)}
+    for key, body in bodies.items():
+        s3.put_object(Bucket="twice", Key=key, Body=body)
+    server.stop()
+    shutil.rmtree(server.home / lost)
+    server.start()
+    s3 = s3_client(server.endpoint)
+    for key, body in bodies.items():
+        assert s3.get_object(Bucket="twice", Key=key)["Body"].read() == body
+
+
+@pytest.fixture
+def certificate(tmp_path):
+    """A self-signed certificate for 127.0.0.1 and its key."""
+    files = (tmp_path / "cert.pem", tmp_path / "key.pem")
+    make_certificate(*files)
+    return files
+
+
+def make_certificate(certificate, key):
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+        + ["-nodes", "-days", "2", "-subj", "/CN=127.0.0.1", "-keyout", key, "-out", certificate]
+        + ["-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost,DNS:*.localhost"],
+        check=True,
+        capture_output=True,
+    )
+
+
+@pytest.fixture
+def tls_server(special_server, certificate):
+    """A server that speaks TLS."""
+    files = ("--tls-cert", str(certificate[0]), "--tls-key", str(certificate[1]))
+    return special_server(arguments=files)
+
+
+def test_both_dialects_work_over_tls(tls_server, certificate, monkeypatch):
+    assert tls_server.endpoint.startswith("https://")
+    s3 = s3_client(tls_server.endpoint, verify=str(certificate[0]))
+    s3.create_bucket(Bucket="safe")
+    for algorithm in ("CRC32", "CRC64NVME", "SHA256"):
+        # Over TLS the SDK sends the checksum as an unsigned trailer.
+        s3.put_object(Bucket="safe", Key="k", Body=b"hello", ChecksumAlgorithm=algorithm)
+    assert s3.get_object(Bucket="safe", Key="k")["Body"].read() == b"hello"
+    oss = oss_bucket(tls_server.endpoint, "safe")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate[0]))
+    assert oss.get_object("k").read() == b"hello"
+
+
+def test_http_2_is_offered_over_tls(tls_server, certificate):
+    url = f"{tls_server.endpoint}/_larder/ready"
+    command = ["curl", "--silent", "--cacert", certificate[0], "--http2", "--output", "/dev/null"]
+    shown = subprocess.run(
+        [*command, "--write-out", "%{http_version} %{response_code}", url],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert shown.stdout == "2 200"
+
+
+def test_a_renewed_certificate_is_taken_without_a_restart(tls_server, certificate):
+    host, port = address(tls_server.endpoint)
+    before = ssl.get_server_certificate((host, port))
+    make_certificate(*certificate)
+    pause = threading.Event()
+    for _ in range(600):
+        if ssl.get_server_certificate((host, port)) != before:
+            return
+        pause.wait(0.1)
+    pytest.fail("the old certificate is still served after a minute")
+
+
+def test_health_readiness_and_metrics_are_served(endpoint):
+    assert send(endpoint, "GET", "/_larder/health").status == 200
+    assert send(endpoint, "GET", "/_larder/ready").status == 200
+    metrics = send(endpoint, "GET", "/_larder/metrics")
+    assert metrics.status == 200 and b"# TYPE " in metrics.body
