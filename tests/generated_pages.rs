@@ -38,3 +38,22 @@ fn the_compatibility_pages_are_fresh() {
     fresh("docs/s3-compat.md", &gateway::operations::page(Dialect::S3));
     fresh("docs/oss-compat.md", &gateway::operations::page(Dialect::Oss));
 }
+
+/// What the pages say is served was shown by a client of that protocol.
+#[test]
+fn every_served_operation_names_a_test_that_exists() {
+    let mut faults = Vec::new();
+    for row in gateway::operations::list().iter().filter(|row| row.served) {
+        let named = row.test.and_then(|test| test.split_once("::"));
+        let exists = named.is_some_and(|(path, name)| {
+            let folders = [format!("tests/{}/", row.dialect), "tests/clients/".to_owned()];
+            let text = fs::read_to_string(root().join(path)).unwrap_or_default();
+            folders.iter().any(|folder| path.starts_with(folder))
+                && text.contains(&format!("\ndef {name}("))
+        });
+        if !exists {
+            faults.push(format!("{} {}: {:?}", row.dialect, row.name, row.test));
+        }
+    }
+    assert!(faults.is_empty(), "no such test:\n{}", faults.join("\n"));
+}

@@ -58,6 +58,12 @@ class Server:
 
     def start(self):
         """Starts the process and returns when it says that it is ready."""
+        self.begin()
+        self.endpoint = self._printed_endpoint()
+        self._wait_until_ready()
+
+    def begin(self):
+        """Starts the process and waits for nothing."""
         command = [str(BINARY), "serve", "--listen", "127.0.0.1:0"]
         command += ["--config", str(self.config), *self.arguments, *self.directories]
         environment = {k: v for k, v in os.environ.items() if not k.startswith("LARDER_")}
@@ -71,8 +77,6 @@ class Server:
                 text=True,
                 env=environment | self.environment,
             )
-        self.endpoint = self._printed_endpoint()
-        self._wait_until_ready()
 
     def stop(self):
         """Ends the process as an operator does; it must end well."""

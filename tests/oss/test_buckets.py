@@ -26,6 +26,12 @@ def test_a_bucket_is_created_found_and_deleted(make, endpoint):
         make.get_bucket_info()
 
 
+def test_head_tells_whether_a_bucket_exists(oss, fresh_name):
+    assert oss._do("HEAD", oss.bucket_name, "").status == 200
+    with refused(404):
+        oss._do("HEAD", fresh_name(), "")
+
+
 def test_creating_ones_own_bucket_again_succeeds(oss4):
     oss4.put_object("k", b"1")
     assert oss4.create_bucket().status == 200
@@ -73,7 +79,7 @@ def test_the_endpoints_in_bucket_info_reach_this_server(oss, endpoint):
         assert send(url, "GET", "/_larder/ready").status == 200
 
 
-def test_bucket_stat_counts_objects_bytes_and_uploads_exactly(oss):
+def test_bucket_stat_counts_exactly(oss):
     oss.put_object("a", b"x" * 10)
     oss.put_object("b", b"x" * 5)
     oss.put_object("a", b"x" * 7)
@@ -121,7 +127,7 @@ def test_acl_is_private_by_default(oss):
     assert oss.get_bucket_acl().acl == "private"
 
 
-def test_versioning_is_unset_then_enabled_then_suspended(oss):
+def test_versioning_is_unset_enabled_suspended(oss):
     assert oss.get_bucket_versioning().status is None
     for status in ("Enabled", "Suspended"):
         config = oss2.models.BucketVersioningConfig()

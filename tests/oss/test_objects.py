@@ -47,6 +47,18 @@ def test_head_and_meta_tell_about_the_object(oss):
     assert "x-oss-meta-a" not in meta.headers
 
 
+def test_meta_may_be_asked_for_by_get(oss):
+    oss.put_object("k", b"hello", headers={"x-oss-meta-a": "1"})
+    got = oss._do("GET", oss.bucket_name, "k", params={"objectMeta": ""})
+    assert (got.status, got.headers["ETag"]) == (200, f'"{md5(b"hello").upper()}"')
+    assert got.headers["x-oss-hash-crc64ecma"] == crc64(b"hello")
+    assert "x-oss-meta-a" not in got.headers
+
+
+def test_the_time_a_request_took_is_told(oss):
+    assert int(oss.put_object("k", b"1").headers["x-oss-server-time"]) >= 1
+
+
 def test_existence_is_told_apart_from_a_missing_bucket(oss, endpoint, fresh_name):
     oss.put_object("k", b"1")
     assert oss.object_exists("k") and not oss.object_exists("missing")
@@ -159,6 +171,22 @@ def test_a_copy_keeps_or_replaces_metadata(oss, directive):
     kept, new = ("1", None) if directive == "COPY" else (None, "2")
     assert (head.get("x-oss-meta-a"), head.get("x-oss-meta-b")) == (kept, new)
     assert oss.get_object("copy").read() == b"hello"
+
+
+@pytest.mark.parametrize("key", ["a b+c/é", "%20+ %2B", "?versionId=x"])
+def test_a_source_key_may_have_any_characters(oss, key):
+    oss.put_object(key, b"hello")
+    oss.copy_object(oss.bucket_name, key, "copy")
+    assert oss.get_object("copy").read() == b"hello"
+
+
+def test_a_delete_marker_cannot_be_copied(oss, versioned):
+    oss.put_object("k", b"1")
+    marker = oss.delete_object("k").versionid
+    with refused(404, "NoSuchKey"):
+        oss.copy_object(versioned, "k", "c")
+    with refused(400, "InvalidRequest"):
+        oss.copy_object(versioned, "k", "c", params={"versionId": marker})
 
 
 def test_a_copy_onto_itself_changes_metadata(oss):

@@ -7,8 +7,9 @@ import pytest
 
 from harness.accounts import OTHER, OWNER, Account
 from harness.clients import is_refused, refused, s3_client
+from harness.data import content_md5
 from harness.raw import address, exchange, head_of, host, send, status_of
-from harness.sign import EMPTY_SHA256, S3V4, s3_request
+from harness.sign import EMPTY_SHA256, S3V4, oss_request, s3_request
 
 WRONG = Account("wrong", "", "", OWNER.access_key, "not-the-secret")
 NOBODY = Account("nobody", "", "", "NOSUCHKEY0000000001", "any")
@@ -19,6 +20,9 @@ def private(s3, bucket) -> str:
     """A bucket whose key `k` holds `secret`."""
     s3.put_object(Bucket=bucket, Key="k", Body=b"secret")
     return bucket
+
+
+NO_UPLOAD = "0" * 32
 
 
 def unchanged(s3, bucket):
@@ -68,6 +72,37 @@ def test_nobody_else_gets_in(s3, endpoint, private, method, target, body, accoun
 def test_the_anonymous_get_nothing(s3, endpoint, private, method, target, body):
     reply = send(endpoint, method, target.format(bucket=private), body=body)
     assert reply.status == 403 and (method == "HEAD" or reply.code == "AccessDenied"), reply
+    unchanged(s3, private)
+
+
+DOCUMENTS = (
+    ("PUT", "/{bucket}/?versioning"),
+    ("POST", "/{bucket}/?delete"),
+    ("POST", "/{bucket}/k?uploadId=" + NO_UPLOAD),
+)
+
+
+@pytest.mark.parametrize(("method", "target"), DOCUMENTS)
+@pytest.mark.parametrize("request_as", [s3_request, oss_request], ids=["s3", "oss"])
+def test_strangers_do_not_learn_what_is_wrong_with_a_document(
+    endpoint, private, method, target, request_as
+):
+    target = target.format(bucket=private)
+    for body in (b"", b"<broken", b"<Other/>"):
+        reply = request_as(endpoint, method, target, body=body, account=OTHER)
+        is_refused(reply, 403, "AccessDenied")
+        is_refused(send(endpoint, method, target, body=body), 403, "AccessDenied")
+
+
+@pytest.mark.parametrize("request_as", [s3_request, oss_request], ids=["s3", "oss"])
+def test_a_document_with_another_root_is_refused(s3, endpoint, private, request_as):
+    upload = s3.create_multipart_upload(Bucket=private, Key="k")["UploadId"]
+    for method, target in (*DOCUMENTS, ("PUT", "/{bucket}/")):
+        target = target.replace(NO_UPLOAD, upload).format(bucket=private)
+        body = b"<Other><Status>Enabled</Status><Object><Key>k</Key></Object></Other>"
+        headers = {"Content-MD5": content_md5(body)}
+        reply = request_as(endpoint, method, target, headers, body)
+        is_refused(reply, 400, "MalformedXML")
     unchanged(s3, private)
 
 

@@ -116,7 +116,7 @@ def test_a_new_bucket_of_the_same_name_is_empty(s3, bucket):
     assert "Status" not in s3.get_bucket_versioning(Bucket=bucket)
 
 
-def test_location_is_empty_in_us_east_1_and_the_region_elsewhere(s3, endpoint, bucket, fresh_name):
+def test_location_is_the_region_but_for_us_east_1(s3, endpoint, bucket, fresh_name):
     assert s3.get_bucket_location(Bucket=bucket)["LocationConstraint"] is None
     name = fresh_name()
     there = clients.s3_client(endpoint, region=ELSEWHERE)

@@ -68,7 +68,7 @@ def test_prefix_and_delimiter_fold_keys(
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 8, 1000])
-def test_version_2_in_pages_of_any_size_gives_everything_once(s3, filled, size):
+def test_version_2_in_pages_gives_everything_once(s3, filled, size):
     found, folded, token = [], [], {}
     while True:
         page = s3.list_objects_v2(Bucket=filled, MaxKeys=size, Delimiter="/", **token)
@@ -84,7 +84,7 @@ def test_version_2_in_pages_of_any_size_gives_everything_once(s3, filled, size):
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 8, 1000])
-def test_version_1_in_pages_of_any_size_gives_everything_once(s3, filled, size):
+def test_version_1_in_pages_gives_everything_once(s3, filled, size):
     found, folded, marker = [], [], ""
     while True:
         page = s3.list_objects(Bucket=filled, MaxKeys=size, Delimiter="/", Marker=marker)

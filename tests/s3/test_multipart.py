@@ -110,9 +110,15 @@ def test_an_etag_counts_with_and_without_quotes(s3, upload):
 
 def test_parts_out_of_order_are_refused(s3, upload):
     first, second = send_part(s3, upload, 1, BIG), send_part(s3, upload, 2, BIG)
-    for parts in ([second, first], [first, first]):
+    for parts in ([second, first], [first, second, first]):
         with refused(400, "InvalidPartOrder"):
             complete(s3, upload, parts)
+
+
+def test_a_part_named_twice_counts_once(s3, upload):
+    first, last = send_part(s3, upload, 1, BIG), send_part(s3, upload, 2, SMALL)
+    complete(s3, upload, [first, first, last])
+    assert s3.get_object(Bucket=upload["Bucket"], Key=upload["Key"])["Body"].read() == BIG + SMALL
 
 
 def test_a_small_part_that_is_not_the_last_is_refused(s3, upload):
@@ -213,7 +219,7 @@ def test_uploads_are_folded_by_prefix_and_delimiter(s3, bucket):
     assert [entry["Key"] for entry in page["Uploads"]] == ["a/1", "a/2"]
 
 
-def test_an_object_can_be_copied_into_parts_by_range(s3, upload):
+def test_a_range_can_be_copied_into_a_part(s3, upload):
     bucket, data = upload["Bucket"], some_bytes(PART + 2000)
     s3.put_object(Bucket=bucket, Key="source", Body=data)
     parts = []

@@ -4,6 +4,7 @@ import datetime
 import re
 
 import pytest
+from botocore.exceptions import ClientError
 
 from harness.accounts import OWNER, Account
 from harness.clients import is_refused, s3_client
@@ -164,3 +165,40 @@ def test_v2_in_the_header_works(s3, endpoint, stored):
         "k",
         "v2 é",
     ]
+
+
+@pytest.mark.parametrize("name", ["X-Amz-Copy-Source", "x-amz-copy-source", "x-amz-Copy-Source"])
+def test_a_header_added_to_a_url_copies_nothing(signer, s3, endpoint, bucket, name):
+    s3.put_object(Bucket=bucket, Key="secret", Body=b"secret")
+    url = signer.generate_presigned_url("put_object", {"Bucket": bucket, "Key": "avatar"})
+    reply = use(endpoint, f"{url}&{name}=/{bucket}/secret", "PUT")
+    assert reply.status == 403 and b"CopyObjectResult" not in reply.body, reply
+    assert [entry["Key"] for entry in s3.list_objects_v2(Bucket=bucket)["Contents"]] == ["secret"]
+
+
+def test_a_header_signed_v2_request_holds_no_headers_in_its_query(s3, endpoint, bucket):
+    def add(request, **_):
+        request.url += "?X-Amz-Acl=private"
+
+    client = s3_client(endpoint, signature_version="s3")
+    client.meta.events.register("before-send.s3.PutObject", add)
+    with pytest.raises(ClientError) as refused:
+        client.put_object(Bucket=bucket, Key="k", Body=b"x")
+    assert refused.value.response["Error"]["Code"] == "AccessDenied"
+    assert "Contents" not in s3.list_objects_v2(Bucket=bucket)
+
+
+def test_a_signed_list_of_parameters_cannot_be_joined(endpoint, bucket):
+    signer = s3_client(endpoint, signature_version="s3")
+    parameters = {"Bucket": bucket, "Key": "k", "PartNumber": 1, "UploadId": "x"}
+    url = signer.generate_presigned_url("upload_part", parameters)
+    joined = re.sub("(partNumber=1)&(uploadId)=", r"\1%26\2%3D", url)
+    joined = re.sub("(uploadId=x)&(partNumber)=", r"\1%26\2%3D", joined)
+    assert joined != url
+    is_refused(use(endpoint, joined, "PUT", body=b"x"), 403, "AccessDenied")
+
+
+@pytest.mark.parametrize("count", [201, 2000])
+def test_a_query_of_very_many_parameters_is_refused(endpoint, count):
+    query = "&".join(f"p{number}" for number in range(count))
+    is_refused(send(endpoint, "GET", f"/?{query}"), 400, "InvalidRequest")

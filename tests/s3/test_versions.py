@@ -31,7 +31,7 @@ def listed(s3, bucket, **options) -> list[tuple]:
     return sorted(rows, key=lambda row: (row[0], not row[3]))
 
 
-def test_versioning_is_unset_then_enabled_then_suspended(s3, bucket):
+def test_versioning_is_unset_enabled_suspended(s3, bucket):
     assert "Status" not in s3.get_bucket_versioning(Bucket=bucket)
     for status in ("Enabled", "Suspended", "Enabled"):
         wanted = {"Status": status}
@@ -152,7 +152,7 @@ def test_while_suspended_a_delete_puts_a_null_marker(s3, versioned):
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 1000])
-def test_a_version_list_in_pages_gives_everything_once_in_order(s3, versioned, size):
+def test_a_version_list_in_pages_gives_all_in_order(s3, versioned, size):
     for key in ("a", "b", "b/c"):
         for body in (b"1", b"2", b"3"):
             put(s3, versioned, body, key)

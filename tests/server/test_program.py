@@ -69,7 +69,7 @@ def test_a_second_process_on_the_same_directory_refuses(special_server):
 
 
 def test_a_buckets_bytes_lie_only_in_its_region(special_server):
-    server = special_server("eu/a=eu-disk", "us/b=us-disk", arguments=("--region", "eu"))
+    server = special_server("eu/a=eu-disk", "us/b=us-disk")
     mark = b"find-me-" + some_bytes(16).hex().encode()
     for region in ("eu", "us"):
         s3 = s3_client(server.endpoint, region=region)
@@ -103,6 +103,42 @@ def test_with_three_directories_any_one_may_be_lost(special_server, lost):
     s3 = s3_client(server.endpoint)
     for key, body in bodies.items():
         assert s3.get_object(Bucket="twice", Key=key)["Body"].read() == body
+
+
+def test_a_start_without_its_metadata_is_refused_and_removes_nothing(special_server):
+    server = special_server("a=one", "b=two")
+    s3 = s3_client(server.endpoint)
+    s3.create_bucket(Bucket="kept")
+    bodies = {"small": some_bytes(1000), "large": some_bytes(2 * MIB)}
+    for key, body in bodies.items():
+        s3.put_object(Bucket="kept", Key=key, Body=body)
+    server.stop()
+    before = blob_files(server.home)
+    assert any("/blobs/" in name for name in before) and any("/segments/" in name for name in before)
+    disks = [server.home / "one", server.home / "two"]
+    for disk in disks:
+        (disk / "meta").rename(disk.with_suffix(".meta"))
+        (disk / "meta").mkdir()
+    for _ in range(2):
+        server.begin()
+        assert server.process.wait(60) != 0
+        assert "metadata is missing" in server.logged
+        assert all(f"{disk.name}/meta" in server.logged for disk in disks)
+        assert "a new store was made" not in server.logged.split("metadata is missing")[-1]
+        assert blob_files(server.home) == before
+    for disk in disks:
+        shutil.rmtree(disk / "meta")
+        disk.with_suffix(".meta").rename(disk / "meta")
+    server.start()
+    s3 = s3_client(server.endpoint)
+    for key, body in bodies.items():
+        assert s3.get_object(Bucket="kept", Key=key)["Body"].read() == body
+
+
+def blob_files(home) -> dict[str, int]:
+    """Names and sizes of all files below `home` that hold objects' bytes."""
+    found = [path for kind in ("blobs", "segments") for path in home.glob(f"*/{kind}/**/*")]
+    return {str(path): path.stat().st_size for path in found if path.is_file()}
 
 
 @pytest.fixture
@@ -172,3 +208,38 @@ def test_health_readiness_and_metrics_are_served(endpoint):
     assert send(endpoint, "GET", "/_larder/ready").status == 200
     metrics = send(endpoint, "GET", "/_larder/metrics")
     assert metrics.status == 200 and b"# TYPE " in metrics.body
+
+
+def test_metrics_are_open_to_no_name_that_leads_here(endpoint):
+    port = endpoint.rsplit(":", 1)[1]
+    for name, status in [("localhost", 200), ("127.0.0.1", 200), ("rebound.example", 403)]:
+        reply = send(endpoint, "GET", "/_larder/metrics", {"Host": f"{name}:{port}"})
+        assert reply.status == status, name
+
+
+@pytest.mark.parametrize("kind", ["server", "tls_server"])
+def test_a_head_that_drips_into_a_kept_alive_connection_is_cut_off(kind, request):
+    server = request.getfixturevalue(kind)
+    connection = socket.create_connection(address(server.endpoint), timeout=1)
+    if kind == "tls_server":
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        connection = context.wrap_socket(connection)
+    with connection:
+        get = b"GET /_larder/health HTTP/1.1\r\nHost: localhost\r\n"
+        for _ in range(3):
+            connection.sendall(get + b"\r\n")
+            assert connection.recv(4096).startswith(b"HTTP/1.1 200")
+        connection.sendall(get)
+        for second in range(30):
+            try:
+                connection.sendall(b"x" if second else b"X-Drip: ")
+                if not connection.recv(1):
+                    break
+            except TimeoutError:
+                continue
+            except OSError:  # reset, broken pipe
+                break
+        else:
+            pytest.fail("the connection stays open")
+        assert second > 5, "a head has ten seconds"

@@ -26,8 +26,11 @@ const MAGIC: &[u8; 8] = b"LARDERID";
 const FLAG_HOLDS_METADATA: u16 = 1;
 /// An identity file is far shorter.
 const IDENTITY_BYTES_MAX: u64 = 64 * 1024;
-/// Made by the file system, not by a user.
-const IGNORED_NAMES: [&str; 2] = ["lost+found", LOCK_FILE];
+const FRESH_IDENTITY_FILE: &str = "larder.id.new";
+/// Made by the file system, not by a user, or by [`initialise`] before the identity.
+const IGNORED_NAMES: [&str; 3] = ["lost+found", LOCK_FILE, FRESH_IDENTITY_FILE];
+/// The same as long as there is no file in them.
+const FOLDERS: [&str; 4] = ["blobs", "segments", "tmp", "meta"];
 
 /// Who a directory is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,7 +60,7 @@ impl Identity {
         bytes
     }
 
-    fn decode(path: &Path, bytes: &[u8]) -> Result<Self, DirectoryError> {
+    pub(crate) fn decode(path: &Path, bytes: &[u8]) -> Result<Self, DirectoryError> {
         let damaged = || DirectoryError::DamagedIdentity(path.into());
         let version = bytes.strip_prefix(MAGIC).and_then(|b| b.first_chunk()).copied();
         let version = u16::from_le_bytes(version.ok_or_else(damaged)?);
@@ -117,7 +120,7 @@ pub fn read(path: &Path) -> Result<Identity, DirectoryError> {
 /// Replaces the identity of a directory that the caller has locked, durably and in one step.
 pub fn write(path: &Path, identity: &Identity) -> Result<(), DirectoryError> {
     let replace = || {
-        let fresh = path.join("larder.id.new");
+        let fresh = path.join(FRESH_IDENTITY_FILE);
         match fs::remove_file(&fresh) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
@@ -153,17 +156,23 @@ pub fn lock(path: &Path) -> Result<File, DirectoryError> {
 
 /// Makes folders and identity in an empty directory and returns its lock.
 ///
-/// The identity is written last: a directory without it was never finished.
+/// The identity is written last: a directory without it was never finished. What an initialisation
+/// that broke off has left is used again.
 pub(crate) fn initialise(path: &Path, identity: &Identity) -> Result<File, DirectoryError> {
-    let folder = |path: &Path| DirBuilder::new().mode(0o700).create(path);
+    let folder = |path: &Path| DirBuilder::new().mode(0o700).recursive(true).create(path);
     if !path.exists() {
-        DirBuilder::new().mode(0o700).recursive(true).create(path).map_err(wrap(path))?;
+        folder(path).map_err(wrap(path))?;
     }
     check_folder(path)?;
-    if !is_empty(path).map_err(wrap(path))? {
-        return Err(DirectoryError::NotEmpty(path.into()));
-    }
+    let demand_empty = || match is_empty(path) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(DirectoryError::NotEmpty(path.into())),
+        Err(error) => Err(wrap(path)(error)),
+    };
+    demand_empty()?;
     let lock = take_lock(path)?;
+    // Somebody else may have finished it before the lock was ours.
+    demand_empty()?;
     let make = || {
         for name in ["blobs", "segments", "tmp"] {
             folder(&path.join(name))?;
@@ -225,10 +234,27 @@ fn check_folder(path: &Path) -> Result<(), DirectoryError> {
     Ok(())
 }
 
+/// Whether nothing is there but what [`initialise`] makes before the identity.
 fn is_empty(path: &Path) -> io::Result<bool> {
     for entry in fs::read_dir(path)? {
-        let name = entry?.file_name();
-        if !IGNORED_NAMES.iter().any(|ignored| name == *ignored) {
+        let entry = entry?;
+        let name = entry.file_name();
+        let one_of = |names: &[&str]| names.iter().any(|known| name == *known);
+        let unused = one_of(&IGNORED_NAMES) || (one_of(&FOLDERS) && has_no_file(&entry.path())?);
+        if !unused {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Whether `path` is a folder, not a link, with nothing but such folders in it.
+fn has_no_file(path: &Path) -> io::Result<bool> {
+    if !fs::symlink_metadata(path)?.is_dir() {
+        return Ok(false);
+    }
+    for entry in fs::read_dir(path)? {
+        if !has_no_file(&entry?.path())? {
             return Ok(false);
         }
     }

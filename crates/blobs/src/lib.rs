@@ -18,6 +18,9 @@ mod error;
 pub mod faulty;
 mod files;
 mod format;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod identifiers;
 pub mod identity;
 mod lane;

@@ -126,6 +126,10 @@ impl Blobs {
         if member.appender.is_current(key.segment) {
             return Err(Error::SegmentInUse);
         }
+        // As with files: what a failed directory keeps shows up again when it comes back.
+        if member.volume.is_failed() {
+            return Ok(());
+        }
         Ok(member.volume.remove(&key.segment.file()).await?)
     }
 

@@ -1,6 +1,8 @@
 //! `/_larder/health`, `/_larder/ready` and, from the machine itself, `/_larder/metrics`: answered
 //! without credentials, and from memory only, so that they answer even when every disk hangs.
 
+use std::net::{Ipv4Addr, Ipv6Addr};
+
 use actix_web::http::Method;
 use bytes::Bytes;
 
@@ -32,13 +34,44 @@ pub fn reply(gateway: &Gateway, head: &Head, address: &Address) -> Option<Reply>
     Some(reply)
 }
 
-/// The request was sent on this machine, not by a proxy on behalf of somebody else.
+/// The request was sent on this machine, not by a proxy on behalf of somebody else, nor by a
+/// browser for a page whose name was made to lead here.
 fn is_local(head: &Head) -> bool {
-    !head.forwarded && head.source.is_some_and(|source| source.is_loopback())
+    let source = head.source.is_some_and(|source| source.is_loopback());
+    source && !head.forwarded && head.host.as_deref().is_some_and(is_no_name)
+}
+
+/// An address or `localhost`, with or without a port: what nobody else can register.
+fn is_no_name(host: &str) -> bool {
+    if let Some(rest) = host.strip_prefix('[') {
+        let parts = rest.split_once(']');
+        return parts.is_some_and(|(address, port)| {
+            address.parse::<Ipv6Addr>().is_ok() && (port.is_empty() || port.starts_with(':'))
+        });
+    }
+    let name = host.split_once(':').map_or(host, |(name, _)| name);
+    name.eq_ignore_ascii_case("localhost") || name.parse::<Ipv4Addr>().is_ok()
 }
 
 fn text(status: u16, text: &'static str) -> Reply {
     let mut reply = empty(status).header("content-type", "text/plain; charset=utf-8");
     reply.body = ReplyBody::Bytes(Bytes::from_static(text.as_bytes()));
     reply
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_addresses_and_localhost_are_no_names() {
+        for host in ["localhost", "LocalHost:9000", "127.0.0.1", "10.0.0.1:80", "[::1]", "[::1]:9"]
+        {
+            assert!(is_no_name(host), "{host}");
+        }
+        for host in ["", "evil.example", "127.0.0.1.evil.example:9000", "localhost.evil", "[::1]x"]
+        {
+            assert!(!is_no_name(host), "{host}");
+        }
+    }
 }

@@ -6,6 +6,7 @@
 
 mod answer;
 mod head;
+mod watch;
 
 use std::{
     io,
@@ -13,13 +14,20 @@ use std::{
     sync::Arc,
 };
 
-use actix_http::{HttpService, KeepAlive, Request, Response, TlsAcceptorConfig, body::BoxBody};
+use actix_http::{HttpService, KeepAlive, Protocol, Request, Response, body::BoxBody};
+use actix_rt::net::TcpStream;
 use actix_server::{GracefulShutdownSignal, Server, ServerBuilder, ServerHandle};
-use actix_service::map_config;
+use actix_service::{ServiceFactoryExt as _, fn_service, map_config};
+use actix_tls::accept::{
+    TlsError,
+    rustls_0_23::{Acceptor, TlsStream},
+};
 use actix_web::{App, HttpMessage as _, HttpRequest, HttpResponse, dev::AppConfig, web};
 use service::Service;
 
 use crate::{pipeline, settings::Settings, wire::Presence};
+
+use watch::{Activity, Running as Ongoing, Watched, Watching};
 
 pub use answer::respond;
 pub use head::{Head, RequestId};
@@ -103,7 +111,15 @@ fn listen_plain(
 ) -> io::Result<ServerBuilder> {
     let signal = builder.graceful_shutdown_signal();
     let edge = Edge { gateway: gateway.clone(), secure: false };
-    builder.listen("larder", listener, move || http_service!(edge, signal).tcp())
+    builder.listen("larder", listener, move || {
+        let timeout = edge.gateway.settings.head_timeout;
+        fn_service(move |io: TcpStream| async move {
+            let peer = io.peer_addr().ok();
+            without_delay(&io);
+            Ok((Watched::new(io, Some(timeout)), Protocol::Http1, peer))
+        })
+        .and_then(http_service!(edge, signal))
+    })
 }
 
 /// HTTP/1.1 and HTTP/2 over TLS, as the client chooses.
@@ -115,12 +131,35 @@ fn listen_tls(
 ) -> io::Result<ServerBuilder> {
     let signal = builder.graceful_shutdown_signal();
     let edge = Edge { gateway: gateway.clone(), secure: true };
-    let tls = tls.clone();
+    let mut tls = tls.clone();
+    tls.alpn_protocols.splice(0..0, [b"h2".to_vec(), b"http/1.1".to_vec()]);
     builder.listen("larder-tls", listener, move || {
         let timeout = edge.gateway.settings.head_timeout;
-        let acceptor = TlsAcceptorConfig::default().handshake_timeout(timeout);
-        http_service!(edge, signal).rustls_0_23_with_config(tls.clone(), acceptor)
+        let mut acceptor = Acceptor::new(tls.clone());
+        acceptor.set_handshake_timeout(timeout);
+        acceptor
+            .map_err(TlsError::into_service_error)
+            .and_then(move |io: TlsStream<TcpStream>| async move {
+                let (tcp, session) = io.get_ref();
+                let (peer, is_h2) = (tcp.peer_addr().ok(), session.alpn_protocol() == Some(b"h2"));
+                without_delay(tcp);
+                // HTTP/2 has other requests running while a head is on its way.
+                let (protocol, timeout) = match is_h2 {
+                    true => (Protocol::Http2, None),
+                    false => (Protocol::Http1, Some(timeout)),
+                };
+                Ok((Watched::new(io, timeout), protocol, peer))
+            })
+            .and_then(http_service!(edge, signal).map_err(TlsError::Service))
+            .map_init_err(|_| ())
     })
+}
+
+/// Sends small answers at once. That it fails is no reason to serve nobody.
+fn without_delay(io: &TcpStream) {
+    if let Err(error) = io.set_nodelay(true) {
+        tracing::debug!(%error, "a connection delays small packets");
+    }
 }
 
 /// The HTTP service of one listener in one worker thread. A macro, because its type depends on the
@@ -133,7 +172,9 @@ macro_rules! http_service {
             .keep_alive(KeepAlive::Timeout(settings.keep_alive))
             .client_request_timeout(settings.head_timeout)
             .client_disconnect_timeout(settings.linger)
-            .tcp_nodelay(true)
+            .on_connect_ext(|io: &Watched<_>, data| {
+                data.insert(io.activity().clone());
+            })
             .graceful_shutdown_signal(move || {
                 let signal: GracefulShutdownSignal = signal.clone();
                 async move { signal.notified().await }
@@ -158,11 +199,12 @@ struct Edge {
 ///
 /// Nothing decided here is trusted later: the request itself is checked again from the start.
 async fn admit(edge: Edge, request: Request) -> Result<Request, Response<BoxBody>> {
+    let ongoing = request.conn_data::<Activity>().map(Activity::begin);
     let id = RequestId::new(edge.gateway.service.entropy());
     let head = Head::new(request.head(), edge.secure, &edge.gateway.settings, id.clone());
     match pipeline::admit(&edge.gateway, head).await {
         Ok(()) => {
-            request.extensions_mut().insert(id);
+            request.extensions_mut().insert((id, ongoing));
             Ok(request)
         }
         Err(mut refusal) => {
@@ -178,9 +220,15 @@ async fn serve(
     payload: web::Payload,
     edge: web::Data<Edge>,
 ) -> HttpResponse<BoxBody> {
-    let known = request.extensions_mut().remove::<RequestId>();
+    type Admitted = (RequestId, Option<Ongoing>);
+    let (known, ongoing) = request.extensions_mut().remove::<Admitted>().unzip();
+    let begin = || request.conn_data::<Activity>().map(Activity::begin);
+    let ongoing = ongoing.unwrap_or_else(begin);
     let id = known.unwrap_or_else(|| RequestId::new(edge.gateway.service.entropy()));
     let head = Head::new(request.head(), edge.secure, &edge.gateway.settings, id);
     let response = pipeline::serve(&edge.gateway, head, payload.into_inner()).await;
-    HttpResponse::from(response)
+    HttpResponse::from(response).map_body(|_, body| match ongoing {
+        Some(ongoing) => BoxBody::new(Watching::new(body, ongoing)),
+        None => body,
+    })
 }

@@ -3,7 +3,7 @@
 //! The life of a request is in `pipeline`; what there is to ask for, in `operations`.
 
 #![cfg_attr(
-    test,
+    any(test, feature = "fuzzing"),
     allow(
         clippy::expect_used,
         clippy::indexing_slicing,
@@ -19,6 +19,9 @@ mod body;
 pub mod dialect;
 mod encoding;
 mod errors;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod health;
 mod http;
 mod metrics;

@@ -34,6 +34,9 @@ use crate::{
     },
 };
 
+/// How many parameters a query may have.
+const PARAMETERS_MAX: usize = 200;
+
 /// Answers a request, whatever happens.
 pub async fn serve(gateway: &Arc<Gateway>, head: Head, payload: Payload) -> Response<BoxBody> {
     let started = Instant::now();
@@ -122,6 +125,7 @@ impl<'g> Exchange<'g> {
         if head.too_large {
             return Err(Condition::RequestHeadersTooLarge.into());
         }
+        refuse_many(&head.raw_query)?;
         let settings = &self.gateway.settings;
         let address = address::resolve(head.host.as_deref(), &head.path, &settings.domains);
         let pairs = query_pairs(&head.raw_query)?;
@@ -156,7 +160,7 @@ impl<'g> Exchange<'g> {
             Some((verified, account, key)) => (Some(verified), Some(account), Some(key)),
             None => (None, None, None),
         };
-        let headers = hoisted(self.dialect, &head.headers, &query)?;
+        let headers = hoisted(verified.as_ref(), &head.headers, &query)?;
         let mut caller = self.caller(account, access_key);
         let owner = |suffix: &str| {
             let value = headers.get(format!("{}{suffix}", self.dialect.header_prefix()))?;
@@ -303,6 +307,15 @@ impl<'g> Exchange<'g> {
     }
 }
 
+/// Refuses a query that only costs time: no operation has nearly as many parameters.
+fn refuse_many(raw_query: &str) -> Result<()> {
+    if raw_query.split('&').count() <= PARAMETERS_MAX {
+        return Ok(());
+    }
+    let detail = format!("The query has more than {PARAMETERS_MAX} parameters.");
+    Err(Error::new(Condition::InvalidRequest, detail))
+}
+
 /// The answer to an operation that is known and not served.
 fn refusal(request: &Request, operation: &str) -> Error {
     if !request.signed() {
@@ -322,4 +335,16 @@ fn preflight(request: &Request) -> Error {
     Error::new(Condition::CorsForbidden, detail)
         .field("Method", "OPTIONS")
         .field("ResourceType", if request.address.key.is_some() { "OBJECT" } else { "BUCKET" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_has_a_limited_number_of_parameters() {
+        assert!(refuse_many(&vec!["a=1"; PARAMETERS_MAX].join("&")).is_ok());
+        let error = refuse_many(&vec![""; PARAMETERS_MAX + 1].join("&")).unwrap_err();
+        assert_eq!(error.condition, Condition::InvalidRequest);
+    }
 }

@@ -10,7 +10,7 @@ mod payload;
 mod query;
 mod reply;
 mod route;
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzzing"))]
 pub mod testing;
 
 use std::{any::Any, sync::Arc, time::Duration};

@@ -71,6 +71,15 @@ impl Metadata {
         Ok(rows.iter().any(Option::is_some))
     }
 
+    /// Where a blob lies that something names; `None` if nothing does.
+    pub async fn blob_location(&self, blob: &[u8; 16]) -> Result<Option<Vec<u8>>> {
+        if let Some(content) = self.content(ContentId(*blob)).await? {
+            return Ok(content.location);
+        }
+        let row = self.engine.get(&keys::blob(blob)).await?;
+        Ok(row.map(|row| row.value.to_vec()))
+    }
+
     /// Names a new content's rows in the commit being put together.
     pub(crate) fn add_content(&self, draft: &mut Draft, new: &NewContent) {
         draft.expect(&self.incarnation.guard);
@@ -179,16 +188,22 @@ impl Metadata {
         Ok(row.map_or(Ok(0), |row| read_counter(&key, &row.value))?)
     }
 
-    /// Queues a segment without live bytes for removal, once no reader can be in it.
-    pub async fn retire_segment(&self, segment: &[u8], now_ms: i64) -> Result<()> {
+    /// Queues a segment for removal once no reader can be in it, if it has no live bytes.
+    ///
+    /// Returns whether it was queued.
+    pub async fn retire_segment(&self, segment: &[u8], now_ms: i64) -> Result<bool> {
         self.transact(async || {
             let key = keys::segment(segment);
             let row = self.engine.get(&key).await?;
+            let live = row.as_ref().map_or(Ok(0), |row| read_counter(&key, &row.value))?;
+            if live > 0 {
+                return Ok(Try::Done(false));
+            }
             let mut draft = Draft::reclaiming();
             draft.expect_row(&key, row.as_ref());
             draft.delete(key);
             self.enqueue(&mut draft, &Garbage::Segment(segment.to_vec()), now_ms);
-            Ok(Try::Commit(draft, ()))
+            Ok(Try::Commit(draft, true))
         })
         .await
     }

@@ -10,6 +10,9 @@ mod codec;
 mod contents;
 mod directories;
 mod error;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod keys;
 mod leases;
 mod queue;
@@ -23,7 +26,7 @@ pub use buckets::Created;
 pub use contents::{FreedBlob, NewContent};
 pub use directories::KnownDirectory;
 pub use error::{Error, Result};
-pub use leases::Incarnation;
+pub use leases::{Incarnation, Life};
 pub use queue::QueuedGarbage;
 pub use streams::{Cursor, StreamedVersion};
 pub use transaction::Guard;

@@ -1,6 +1,6 @@
 //! The reclaim queue: what was unnamed, waiting to be freed.
 
-use model::records::Garbage;
+use model::{ContentId, records::Garbage};
 
 use crate::{
     FreedBlob, Guard, Metadata, Result,
@@ -46,6 +46,26 @@ impl Metadata {
             draft.expect(&entry.guard);
             draft.delete(entry.guard.key.clone());
             freed.iter().for_each(|blob| blob.forget(&mut draft));
+            Ok(Try::Commit(draft, ()))
+        })
+        .await
+    }
+
+    /// Queues a blob that a write has stored, unless that write has named it after all.
+    ///
+    /// A commit, because the write's own may still be on its way: it comes before this one, or
+    /// never.
+    pub async fn discard_blob(&self, blob: &[u8; 16], location: &[u8], now_ms: i64) -> Result<()> {
+        self.transact(async || {
+            if self.names_blob(blob).await? {
+                return Ok(Try::Done(()));
+            }
+            let mut draft = Draft::reclaiming();
+            draft.expect(&self.incarnation.guard);
+            for row in [keys::content(ContentId(*blob)), keys::blob(blob)] {
+                draft.expect_row(&row, None);
+            }
+            self.enqueue(&mut draft, &Garbage::Unnamed(location.to_vec()), now_ms);
             Ok(Try::Commit(draft, ()))
         })
         .await

@@ -32,6 +32,8 @@ pub struct Cursor {
 }
 
 const PAGE_ROWS_FIRST: usize = 16;
+/// After a jump another one is likely: a listing of prefixes looks at one key of each.
+const PAGE_ROWS_AFTER_JUMP: usize = 2;
 const PAGE_ROWS_MAX: usize = 512;
 
 impl Cursor {
@@ -61,7 +63,7 @@ impl Cursor {
             self.rows.pop_front();
         }
         if self.rows.is_empty() {
-            self.page_rows = PAGE_ROWS_FIRST;
+            self.page_rows = PAGE_ROWS_AFTER_JUMP;
             if let Some(rest) = &mut self.rest
                 && rest.start.as_slice() < start
             {

@@ -54,6 +54,11 @@ impl Draft {
         self.commit.put.push((key, codec::encode(record)));
     }
 
+    /// Puts bytes that have an encoding of their own.
+    pub fn put_bytes(&mut self, key: Vec<u8>, value: Vec<u8>) {
+        self.commit.put.push((key, value));
+    }
+
     pub fn delete(&mut self, key: Vec<u8>) {
         self.commit.delete.push(key);
     }

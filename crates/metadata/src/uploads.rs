@@ -10,7 +10,7 @@ use model::{
 use crate::{
     FreedBlob, Guard, Metadata, NewVersion, Result, WrittenVersion,
     contents::count_segments,
-    engine::{Direction, ScanRange, read_counter},
+    engine::{Direction, ScanRange, VALUE_BYTES_MAX, read_counter},
     keys,
     transaction::{Draft, Try, decode_row},
     usage::Change,
@@ -37,6 +37,9 @@ pub struct CompletedContent {
     /// Tells a repeated request for the same parts from one for others.
     pub parts_digest: [u8; 16],
 }
+
+/// An incarnation that never was, and so has ended.
+const NOBODY: [u8; 16] = [u8::MAX; 16];
 
 impl Metadata {
     /// Begins an upload.
@@ -99,7 +102,7 @@ impl Metadata {
                 }
             }
             draft.put(row, &written.part);
-            draft.put(keys::blob(&written.blob), &());
+            draft.put_bytes(keys::blob(&written.blob), written.part.location.clone());
             count_segments(&mut draft, &written.segments, 1);
             draft.add(keys::part_writes(upload.id), 1);
             Ok(Try::Commit(draft, ()))
@@ -193,7 +196,7 @@ impl Metadata {
         decide: impl Fn(&Bucket, Option<&model::records::Version>) -> Result<(), Condition>,
     ) -> Result<WrittenVersion> {
         let rows = self.draft_parts(content, new.now_ms).await?;
-        self.transact(async || {
+        let completing = self.transact(async || {
             let mut draft = Draft::default();
             let bucket = self.rebind(&mut draft, known).await?;
             self.end_upload(&mut draft, &bucket, upload).await?;
@@ -230,8 +233,28 @@ impl Metadata {
             let leftovers = Garbage::Leftovers { upload: upload.id, content: content.id };
             self.enqueue(&mut draft, &leftovers, new.now_ms);
             Ok(Try::Commit(draft, written))
-        })
-        .await
+        });
+        let completed = completing.await;
+        if completed.is_err() {
+            self.abandon_parts(content, &rows).await;
+        }
+        completed
+    }
+
+    /// Lets the rows of a content that got no name be freed now, and not only when this
+    /// incarnation has ended.
+    async fn abandon_parts(&self, content: &CompletedContent, entry: &Guard) {
+        let (content, rows) = (content.id, row_count(content));
+        let abandoned = Garbage::Draft { content, rows, incarnation: NOBODY };
+        let queued = self.transact(async || {
+            let mut draft = Draft::reclaiming();
+            draft.expect(entry);
+            draft.put(entry.key.clone(), &abandoned);
+            Ok(Try::Commit(draft, ()))
+        });
+        if let Err(error) = queued.await {
+            tracing::warn!(%content, %error, "the rows of a refused completion stay for now");
+        }
     }
 
     /// Writes the rows of a content's parts, not named by anything yet, with a queue entry that
@@ -250,7 +273,7 @@ impl Metadata {
             Ok(Try::Commit(draft, ()))
         })
         .await?;
-        for (row, parts) in (0..).zip(content.parts.chunks(PARTS_PER_ROW)) {
+        for (row, parts) in (0..).zip(rows_of(content)) {
             self.transact(async || {
                 let mut draft = Draft::default();
                 draft.expect(&self.incarnation.guard);
@@ -290,26 +313,31 @@ impl Metadata {
     /// Forgets the answers of uploads completed before `before_ms`; at most 500 at a time.
     /// Returns whether there may be more.
     pub async fn forget_finished(&self, before_ms: i64) -> Result<bool> {
-        let mut rest = Some(keys::within(vec![keys::FINISHED]));
+        let [_, _, before @ ..] = before_ms.max(0).to_be_bytes();
+        // An upload's id begins with the time it was begun, and it was not completed before that.
+        let end = keys::join(keys::FINISHED, &[&before]);
+        let mut rest = Some(ScanRange { start: vec![keys::FINISHED], end });
         let mut old = Vec::new();
-        while let Some(range) = rest {
+        while let Some(range) = rest.filter(|_| old.len() < 500) {
             let page = self.engine.scan(&range, 500, Direction::Forward).await?;
             for (key, row) in &page.rows {
                 let finished: FinishedUpload = decode_row(key, row)?;
-                if finished.finished_ms < before_ms && old.len() < 500 {
+                if finished.finished_ms < before_ms {
                     old.push(key.clone());
                 }
             }
             rest = page.next;
         }
-        let more = old.len() == 500;
+        if old.is_empty() {
+            return Ok(false);
+        }
         self.transact(async || {
             let mut draft = Draft::reclaiming();
-            old.iter().for_each(|key| draft.delete(key.clone()));
+            old.iter().take(500).for_each(|key| draft.delete(key.clone()));
             Ok(Try::Commit(draft, ()))
         })
         .await?;
-        Ok(more)
+        Ok(old.len() >= 500)
     }
 
     /// Forgets what counted an aborted upload's parts.
@@ -329,5 +357,23 @@ impl Metadata {
 }
 
 fn row_count(content: &CompletedContent) -> u32 {
-    u32::try_from(content.parts.len().div_ceil(PARTS_PER_ROW)).unwrap_or(u32::MAX)
+    u32::try_from(rows_of(content).len()).unwrap_or(u32::MAX)
+}
+
+/// What a part takes in a row besides its location.
+const PART_BYTES: usize = 128;
+
+/// The parts row by row, each below the longest value by far.
+fn rows_of(content: &CompletedContent) -> Vec<&[ContentPart]> {
+    let mut rows = Vec::new();
+    let (mut start, mut bytes) = (0, 0);
+    for (index, part) in content.parts.iter().enumerate() {
+        bytes += PART_BYTES + part.location.len();
+        if index - start >= PARTS_PER_ROW || bytes > VALUE_BYTES_MAX * 3 / 4 {
+            rows.extend(content.parts.get(start..index));
+            (start, bytes) = (index, PART_BYTES + part.location.len());
+        }
+    }
+    rows.extend(content.parts.get(start..));
+    rows
 }

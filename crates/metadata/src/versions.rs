@@ -13,7 +13,7 @@ use model::{
 
 use crate::{
     Error, Guard, Metadata, NewContent, Result,
-    engine::Direction,
+    engine::{Direction, ScanRange},
     keys,
     transaction::{Draft, Try, decode_row},
     usage::Change,
@@ -57,6 +57,16 @@ impl Head {
     /// The latest version, marker or not.
     fn latest(&self) -> Option<&Version> {
         self.current.as_ref().map(|(version, _)| version).or(self.newest.as_ref())
+    }
+
+    /// Whether the null version fits below the latest one: else it came while they were read.
+    fn is_of_one_moment(&self) -> bool {
+        let Some((null, _)) = &self.null else { return true };
+        match (&self.current, &self.newest) {
+            (Some((current, _)), _) => null.id.order < current.id.order,
+            (None, Some(newest)) => null.id.order <= newest.id.order,
+            (None, None) => false,
+        }
     }
 }
 
@@ -159,14 +169,20 @@ impl Metadata {
     }
 
     async fn head(&self, bucket: &Bucket, key: &ObjectKey) -> Result<Head> {
-        let current = self.current(bucket, key).await?;
-        let newest = match current {
-            Some(_) => None,
-            None => self.newest(bucket, key, None).await?.map(|(version, _)| version),
-        };
-        let current_is_null = current.as_ref().is_some_and(|(version, _)| version.null);
-        let null = if current_is_null { None } else { self.null(bucket, key).await? };
-        Ok(Head { current, newest, null })
+        for _ in 0..COMMIT_TRIES_MAX {
+            let current = self.current(bucket, key).await?;
+            let newest = match current {
+                Some(_) => None,
+                None => self.newest(bucket, key, None).await?.map(|(version, _)| version),
+            };
+            let current_is_null = current.as_ref().is_some_and(|(version, _)| version.null);
+            let null = if current_is_null { None } else { self.null(bucket, key).await? };
+            let head = Head { current, newest, null };
+            if head.is_of_one_moment() {
+                return Ok(head);
+            }
+        }
+        Err(Error::Busy)
     }
 
     /// Writes a version as the latest one. `decide` sees what would be replaced (never a marker).
@@ -263,6 +279,7 @@ impl Metadata {
         head: &Head,
         change: &mut Change,
     ) {
+        let unversioned = bucket.versioning == Versioning::Unversioned;
         let replaces_null = bucket.versioning != Versioning::Enabled;
         let row = keys::current(bucket.id, new.key.as_str().as_bytes());
         match &head.current {
@@ -280,11 +297,11 @@ impl Metadata {
             }
             None => {
                 draft.expect_row(&row, None);
-                let order = head.latest().map_or(1, |latest| latest.id.order.saturating_add(1));
-                draft.expect_row(&keys::history(bucket.id, new.key, order), None);
+                if !unversioned {
+                    draft.expect_empty(newer(bucket, new.key, head.latest()));
+                }
             }
         }
-        let unversioned = bucket.versioning == Versioning::Unversioned;
         match &head.null {
             Some((null, guard)) if replaces_null => {
                 draft.expect(guard);
@@ -388,11 +405,10 @@ impl Metadata {
         if next.object.is_none() {
             return Ok(());
         }
-        // No newer marker may have come meanwhile.
-        let above = removed.id.order.saturating_add(1);
-        draft.expect_row(&keys::history(bucket.id, key, above), None);
+        draft.expect_empty(newer(bucket, key, Some(removed)));
         draft.delete(guard.key);
-        if next.null {
+        // Two null versions cannot be: they were read at two moments, and the commit will fail.
+        if next.null && !removed.null {
             draft.delete(keys::null_order(bucket.id, key));
         }
         let row = keys::current(bucket.id, key.as_str().as_bytes());
@@ -404,6 +420,16 @@ impl Metadata {
     }
 }
 
+/// Where the history rows of versions newer than `latest` would be: a commit that relies on it as
+/// the latest expects none there.
+fn newer(bucket: &Bucket, key: &ObjectKey, latest: Option<&Version>) -> ScanRange {
+    let all = keys::within(keys::history_of(bucket.id, key));
+    match latest {
+        Some(latest) => ScanRange { end: keys::history(bucket.id, key, latest.id.order), ..all },
+        None => all,
+    }
+}
+
 /// The null version goes by the name `null` only.
 fn named_by_id_but_null(version: &Version, selector: VersionSelector) -> bool {
     version.null && matches!(selector, VersionSelector::Id(_))
@@ -412,3 +438,6 @@ fn named_by_id_but_null(version: &Version, selector: VersionSelector) -> bool {
 fn draft_for(new: &NewVersion<'_>) -> Draft {
     if new.object.is_none() { Draft::reclaiming() } else { Draft::default() }
 }
+
+#[cfg(test)]
+mod tests;

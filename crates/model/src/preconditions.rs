@@ -53,7 +53,7 @@ impl Preconditions {
         *self == Self::default()
     }
 
-    /// Decides a read of what exists.
+    /// Decides a read of what exists, or a copy from it.
     ///
     /// # Errors
     /// [`Condition::PreconditionFailed`] or [`Condition::NotModified`].
@@ -72,14 +72,6 @@ impl Preconditions {
             (None, Some(since)) if unmodified(since) => Err(Condition::NotModified),
             _ => Ok(()),
         }
-    }
-
-    /// Decides a copy from what exists: like a read, but every refusal is 412.
-    ///
-    /// # Errors
-    /// [`Condition::PreconditionFailed`].
-    pub fn check_copy(&self, etag: &Etag, modified_ms: i64) -> Result<(), Condition> {
-        self.check_read(etag, modified_ms).map_err(|_| Condition::PreconditionFailed)
     }
 
     /// Decides a write or delete over `existing`: tag and time in milliseconds, or nothing there.

@@ -313,6 +313,9 @@ pub enum Garbage {
         #[cbor(n(2), with = "minicbor::bytes")]
         incarnation: [u8; 16],
     },
+    /// A blob that a failed write left: it was never named, nor counted in its segments.
+    #[n(6)]
+    Unnamed(#[cbor(n(0), with = "minicbor::bytes")] Vec<u8>),
     /// A segment no live record is in.
     #[n(5)]
     Segment(#[cbor(n(0), with = "minicbor::bytes")] Vec<u8>),

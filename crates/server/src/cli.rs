@@ -215,7 +215,7 @@ impl Flags {
         choose(&mut config.tls.certificate, self.certificate);
         choose(&mut config.tls.key, self.key);
         replace(&mut config.storage.metadata, self.metadata);
-        config.storage.region = self.region.unwrap_or_else(|| config.storage.region.clone());
+        choose(&mut config.storage.region, self.region);
         choose(&mut config.storage.copies, self.copies);
         choose(&mut config.storage.min_copies, self.min_copies);
         replace(&mut config.storage.accept_loss, self.accept_loss);
@@ -277,7 +277,7 @@ mod tests {
         let Some(Command::Serve(serve)) = cli.unwrap().command else { panic!("serve") };
         let config = serve.flags.configuration(serve.directories).unwrap();
         assert_eq!(config.storage.copies, Some(2));
-        assert_eq!(config.storage.region, "eu");
+        assert_eq!(config.storage.region.as_deref(), Some("eu"));
         assert_eq!(config.storage.directories, ["a", "z=b"]);
     }
 

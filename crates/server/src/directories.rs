@@ -5,15 +5,20 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use blobs::identity::{self, Identity};
 use blobs::{Directory, DirectoryError, DirectoryId, DirectorySpec, StoreId};
+use metadata::embedded;
 use model::environment::{Entropy, random};
 
 use crate::config::Labelled;
 use crate::config::check::METADATA_DIRECTORIES_MAX;
+
+/// Below each metadata directory; nothing else is kept there.
+pub const METADATA_FOLDER: &str = "meta";
 
 /// Directories that are open and locked, before it is known which others there should be.
 pub struct Opened {
@@ -73,14 +78,25 @@ pub fn open(given: &[Labelled], metadata: &[PathBuf], entropy: &dyn Entropy) -> 
 }
 
 /// Whether what was found stems from a first start that broke off before the metadata began.
+///
+/// Where a blob lies, there was metadata once: if it is gone, that is for the operator to mend.
 fn unfinished(found: &[(&Labelled, Identity)]) -> bool {
-    let empty =
-        |path: PathBuf| fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none());
     let metadata = || found.iter().filter(|(_, identity)| identity.holds_metadata);
+    let begun = |path: &Path| embedded::has_begun(&path.join(METADATA_FOLDER)).unwrap_or(true);
     !found.is_empty()
-        && found.iter().all(|(directory, _)| empty(directory.path.join("segments")))
-        && metadata().all(|(directory, _)| empty(directory.path.join("meta")))
+        && found.iter().all(|(directory, _)| holds_no_blob(&directory.path).unwrap_or(false))
+        && !metadata().any(|(directory, _)| begun(&directory.path))
         && (metadata().next().is_some() || found.len() == 1)
+}
+
+fn holds_no_blob(directory: &Path) -> io::Result<bool> {
+    let empty = |folder: &Path| Ok::<_, io::Error>(fs::read_dir(folder)?.next().is_none());
+    for folder in fs::read_dir(directory.join("blobs"))? {
+        if !empty(&folder?.path())? {
+            return Ok(false);
+        }
+    }
+    empty(&directory.join("segments"))
 }
 
 /// Says when a label on the command line is not what the directory has been since it was made.
@@ -249,6 +265,15 @@ mod tests {
         }
     }
 
+    /// What is left of the folder of the first directory after `spoil`: is it a first start?
+    fn begins_anew(spoil: impl FnOnce(&Path)) -> bool {
+        let home = tempfile::tempdir().unwrap();
+        let all = given(home.path(), &["a", "b"]);
+        drop(start(&all).unwrap());
+        spoil(home.path());
+        start(&all).unwrap().first_start
+    }
+
     #[test]
     fn metadata_lies_in_distinct_zones_first() {
         let given = given(Path::new("/"), &["x=a", "x=b", "y=c", "z=d"]);
@@ -317,5 +342,24 @@ mod tests {
         assert!(opened.first_start);
         assert_eq!(opened.store, begun);
         assert_eq!(opened.directories.len(), 2);
+    }
+
+    #[test]
+    fn a_directory_with_blobs_is_no_first_start() {
+        let write = |home: &Path, name: &str| fs::write(home.join(name), "").unwrap();
+        assert!(begins_anew(|_| {}));
+        assert!(begins_anew(|home| write(home, "a/tmp/half")));
+        assert!(!begins_anew(|home| write(home, "a/blobs/00/blob")));
+        assert!(!begins_anew(|home| write(home, "b/blobs/ff/blob")));
+        assert!(!begins_anew(|home| write(home, "b/segments/segment")));
+        assert!(!begins_anew(|home| fs::remove_dir_all(home.join("b/blobs")).unwrap()));
+    }
+
+    #[test]
+    fn metadata_that_only_broke_off_is_a_first_start() {
+        let write = |home: &Path, name: &str| fs::write(home.join(name), "").unwrap();
+        assert!(begins_anew(|home| write(home, "a/meta/lock")));
+        assert!(begins_anew(|home| fs::create_dir(home.join("a/meta/index")).unwrap()));
+        assert!(!begins_anew(|home| write(home, "b/meta/epoch")));
     }
 }

@@ -20,14 +20,11 @@ use service::{BootReport, Bootstrap, Parts, Service};
 use tokio::task::JoinHandle;
 
 use crate::config::{Account, Config, Secret};
-use crate::directories::{self, Known, Opened};
+use crate::directories::{self, Known, METADATA_FOLDER, Opened};
 use crate::environment::{SystemClock, SystemEntropy};
 use crate::progress::RecoveryBar;
 use crate::sealed::{MasterKey, RootKey};
 use crate::{metrics, tls};
-
-/// Below each metadata directory; nothing else is kept there.
-const METADATA_FOLDER: &str = "meta";
 
 /// A running server.
 pub struct Larder {
@@ -70,6 +67,7 @@ impl Larder {
             entropy: Arc::new(SystemEntropy),
             master_key: store.master_key.0,
             regions: config.regions(),
+            keep_unnamed: !config.storage.accept_loss.is_empty(),
         })?;
         let report = bootstrap(&service, config, store.root.as_ref()).await?;
         let generated = store.root.filter(|_| store.root_is_new).map(|root| root.secret_key);
@@ -131,7 +129,7 @@ fn gateway_settings(
         tls,
         domains: server.domains.clone(),
         public_url: server.public_url.clone(),
-        region: config.storage.region.clone(),
+        region: config.region(),
         trusted_proxies: proxies.collect::<Result<_, _>>()?,
         connections_max: server.connections_max,
         stop_timeout: Duration::from_secs(server.drain_seconds),
@@ -212,7 +210,11 @@ async fn open_metadata(
     let mut settings = EmbeddedSettings::new(directories.collect());
     ensure!(!settings.directories.is_empty(), "none of the directories found holds metadata");
     let accepted = config.storage.accept_loss.iter().map(|id| id.parse::<DirectoryId>());
+    settings.first_start = opened.first_start;
     settings.accept_loss = accepted.map(|id| id.map(|id| id.0)).collect::<Result<_, _>>()?;
+    if !settings.accept_loss.is_empty() {
+        tracing::warn!("loss is accepted: files that nothing names are kept until the next start");
+    }
     let opening = tokio::task::spawn_blocking(move || {
         let mut bar = RecoveryBar::new();
         let opened = Embedded::open(&settings, |progress| bar.show(progress));
@@ -222,7 +224,8 @@ async fn open_metadata(
     let opened = opening.await.context("the recovery broke off")?;
     let (engine, report) = opened.map_err(|error| match error {
         EngineError::Refused(reason) => anyhow!(
-            "{reason}\nfind them and name them too; for one that is lost for good: --accept-loss ID"
+            "{reason}\na directory that is missing: find it and name it too; \
+             if it is lost for good: --accept-loss ID"
         ),
         error => error.into(),
     })?;

@@ -180,6 +180,10 @@ impl Service {
             root,
         };
         let keys = if new.keys.is_empty() { vec![self.new_keys()] } else { new.keys.clone() };
+        if keys.len() > ACCESS_KEYS_MAX {
+            let detail = format!("An account has at most {ACCESS_KEYS_MAX} access keys.");
+            return Err(crate::Error::new(Condition::InvalidArgument, detail));
+        }
         let mut sealed = Vec::with_capacity(keys.len());
         for (access_key, secret) in &keys {
             check_keys(access_key, secret)?;
@@ -212,6 +216,9 @@ impl Service {
         (format!("LK{}", letters(&self.random::<18>())), hex::encode(self.random::<20>()))
     }
 }
+
+/// Access keys of one account, so that it can be deleted in one commit.
+const ACCESS_KEYS_MAX: usize = 100;
 
 /// Keys of any form, as long as they can travel in a header.
 fn check_keys(access_key: &str, secret: &str) -> Result<()> {

@@ -176,6 +176,10 @@ impl Operation for StatBucket {
     }
 }
 
+/// Uploads one request to delete a bucket aborts; with more in the way it is refused, and the
+/// next one goes on.
+const ABORTED_UPLOADS_MAX: usize = 1000;
+
 impl Operation for DeleteBucket {
     type Output = ();
 
@@ -189,7 +193,8 @@ impl Operation for DeleteBucket {
         if self.abort_uploads && !metadata.holds_versions(bucket).await? {
             let all = Question::default();
             let mut uploads = metadata.upload_stream(bucket.id, &all, None);
-            while let Some(upload) = uploads.next(metadata).await? {
+            for _ in 0..ABORTED_UPLOADS_MAX {
+                let Some(upload) = uploads.next(metadata).await? else { break };
                 match metadata.abort_upload(bucket, &upload, service.now_ms()).await {
                     Ok(()) | Err(metadata::Error::Refused(Condition::NoSuchUpload)) => {}
                     Err(error) => return Err(error.into()),

@@ -8,7 +8,6 @@ use std::{
 
 use blobs::{BlobId, BlobReader, Location};
 use bytes::Bytes;
-use chrono::{DateTime, Duration, Utc};
 use minicbor::{Decode, Encode};
 use model::{
     Condition,
@@ -21,7 +20,7 @@ use crate::{
     Error, Result, Service,
     body::{Body, Digests},
     digest::Digester,
-    readers::Ticket,
+    readers::{Ticket, Writing},
 };
 
 /// Bytes gathered before they are hashed and written in one step.
@@ -72,7 +71,7 @@ pub(crate) struct Stored {
     pub digests: Digests,
     named: bool,
     /// Keeps the segment the bytes may lie in from being taken for dead.
-    _ticket: Ticket,
+    writing: Option<Writing>,
 }
 
 impl Stored {
@@ -103,7 +102,8 @@ impl Stored {
 impl Drop for Stored {
     fn drop(&mut self) {
         if !self.named {
-            self.service.unnamed.push(self.location.clone(), self.service.clock().now());
+            self.service.unnamed.push(self.location.clone(), self.writing.take());
+            self.service.garbage_queued.notify_one();
         }
     }
 }
@@ -114,23 +114,19 @@ pub(crate) fn segments(location: &Location) -> Vec<(Vec<u8>, u64)> {
     counted.map(|(key, bytes)| (key.encode().to_vec(), bytes)).collect()
 }
 
-/// Blobs that were stored for a write that then failed or went away.
+/// Blobs that were stored for a write that then failed or went away. A commit that names one may
+/// still be under way, so only another commit, behind it, can tell.
 #[derive(Default)]
-pub(crate) struct Unnamed(Mutex<VecDeque<(Location, DateTime<Utc>)>>);
+pub(crate) struct Unnamed(Mutex<VecDeque<(Location, Option<Writing>)>>);
 
 impl Unnamed {
-    fn push(&self, location: Location, now: DateTime<Utc>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push_back((location, now));
+    fn push(&self, location: Location, writing: Option<Writing>) {
+        let mut unnamed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        unnamed.push_back((location, writing));
     }
 
-    /// One that has lain here for a minute, when a commit still under way must have ended.
-    pub fn take(&self, now: DateTime<Utc>) -> Option<Location> {
-        let mut unnamed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (_, since) = unnamed.front()?;
-        if now.signed_duration_since(since) < Duration::minutes(1) {
-            return None;
-        }
-        unnamed.pop_front().map(|(location, _)| location)
+    pub fn take(&self) -> Option<(Location, Option<Writing>)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
     }
 }
 
@@ -146,7 +142,7 @@ impl Service {
         if body.length_bytes().is_some_and(|length| length > size_bytes_max) {
             return Err(Condition::EntityTooLarge.into());
         }
-        let ticket = self.writers.begin();
+        let writing = Some(self.writers.begin());
         description.sequence = self.metadata.engine().sequence();
         description.begun_ms = self.now_ms();
         let id = BlobId(self.random());
@@ -175,7 +171,7 @@ impl Service {
         let digests = digester.finish()?;
         body.check(&digests)?;
         let location = writer.finish().await?;
-        Ok(Stored { service: Arc::clone(self), location, digests, named: false, _ticket: ticket })
+        Ok(Stored { service: Arc::clone(self), location, digests, named: false, writing })
     }
 }
 
@@ -208,8 +204,10 @@ pub struct ContentReader {
     /// Blobs still to be read, and which bytes of each.
     rest: VecDeque<(Location, Range<u64>)>,
     reader: Option<BlobReader>,
+    /// The first bytes, read ahead so that an object no copy of which can be read is an error.
+    first: Option<Bytes>,
     /// Keeps what is being read from being freed.
-    _ticket: Ticket,
+    ticket: Ticket,
 }
 
 impl ContentReader {
@@ -218,6 +216,26 @@ impl ContentReader {
     /// # Errors
     /// [`Condition::DamagedData`] when no copy is intact. What came before was.
     pub async fn next(&mut self) -> Option<Result<Bytes>> {
+        if !self.ticket.renew() {
+            let detail = "The client took nothing for too long.";
+            return Some(Err(Error::new(Condition::RequestTimeout, detail)));
+        }
+        match self.first.take() {
+            Some(bytes) => Some(Ok(bytes)),
+            None => self.pull().await,
+        }
+    }
+
+    /// Reads the first bytes, which [`Self::next`] then hands out.
+    ///
+    /// # Errors
+    /// As [`Self::next`].
+    pub(crate) async fn read_ahead(&mut self) -> Result<()> {
+        self.first = self.pull().await.transpose()?;
+        Ok(())
+    }
+
+    async fn pull(&mut self) -> Option<Result<Bytes>> {
         loop {
             if let Some(reader) = &mut self.reader {
                 match reader.next().await {
@@ -288,7 +306,8 @@ impl Service {
             content: id,
             rest,
             reader: None,
-            _ticket: ticket,
+            first: None,
+            ticket,
         })
     }
 }

@@ -3,6 +3,7 @@
 //! [`Service::call`] is the one door: it authorizes an operation, then runs it.
 
 pub mod accounts;
+mod ask;
 mod authorize;
 pub mod body;
 pub mod buckets;
@@ -17,6 +18,7 @@ pub mod uploads;
 pub mod workers;
 
 pub use accounts::{BootReport, Bootstrap, Identity};
+pub use ask::Ask;
 pub use authorize::{Need, Permit};
 pub use caller::Caller;
 pub use contents::ContentReader;
@@ -53,6 +55,8 @@ pub struct Parts {
     pub master_key: [u8; 32],
     /// The first is the default one.
     pub regions: Vec<String>,
+    /// The metadata may have lost commits: what earlier starts wrote and nothing names stays.
+    pub keep_unnamed: bool,
 }
 
 /// The store: operations over metadata and blobs.
@@ -63,6 +67,7 @@ pub struct Service {
     entropy: Arc<dyn Entropy>,
     seal: seal::Seal,
     regions: Vec<String>,
+    pub(crate) keep_unnamed: bool,
     pub(crate) readers: readers::Readers,
     pub(crate) writers: readers::Writers,
     pub(crate) unnamed: contents::Unnamed,
@@ -73,7 +78,7 @@ impl Service {
     /// # Errors
     /// When the master key cannot be used, or no region is named.
     pub fn open(parts: Parts) -> Result<Arc<Self>> {
-        let Parts { metadata, blobs, clock, entropy, master_key, regions } = parts;
+        let Parts { metadata, blobs, clock, entropy, master_key, regions, keep_unnamed } = parts;
         if regions.is_empty() {
             return Err(Error::new(model::Condition::Internal, "no region is configured"));
         }
@@ -84,6 +89,7 @@ impl Service {
             entropy,
             seal: seal::Seal::new(&master_key)?,
             regions,
+            keep_unnamed,
             readers: readers::Readers::default(),
             writers: readers::Writers::default(),
             unnamed: contents::Unnamed::default(),

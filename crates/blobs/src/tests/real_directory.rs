@@ -118,6 +118,37 @@ fn a_second_opener_learns_who_holds_the_directory() {
     open_when_free(&path);
 }
 
+/// As after a power cut in the first start.
+#[test]
+fn an_initialisation_that_broke_off_is_done_again() {
+    let root = TempDir::new().unwrap();
+    let path = root.path().join("d");
+    for half_done in ["larder.id", "meta", "segments", "blobs/ff"] {
+        drop(initialise(&path, 1));
+        fs::rename(path.join("larder.id"), path.join("larder.id.new")).unwrap();
+        fs::remove_dir(path.join(half_done)).ok();
+        assert!(matches!(identity::read(&path), Err(DirectoryError::Empty(_))));
+    }
+    drop(initialise(&path, 1));
+    assert!(path.join("meta").is_dir() && path.join("blobs/ff").is_dir());
+}
+
+#[test]
+fn a_store_that_lost_its_identity_is_not_taken_for_an_empty_directory() {
+    let root = TempDir::new().unwrap();
+    let path = root.path().join("d");
+    for file in ["blobs/00/x", "segments/x", "tmp/x", "meta/x", "master.key"] {
+        drop(initialise(&path, 1));
+        fs::write(path.join(file), "").unwrap();
+        fs::remove_file(path.join("larder.id")).unwrap();
+        assert!(matches!(identity::read(&path), Err(DirectoryError::NoIdentity(_))), "{file}");
+        let spec = spec(&path, "z");
+        let refused = Directory::initialise(&spec, STORE, DirectoryId([1; 16]), false).err();
+        assert!(matches!(refused, Some(DirectoryError::NotEmpty(_))), "{file}");
+        fs::remove_file(path.join(file)).unwrap();
+    }
+}
+
 #[test]
 fn directories_that_are_not_ours_are_refused_each_with_its_reason() {
     let root = TempDir::new().unwrap();

@@ -8,6 +8,8 @@ mod tests;
 use actix_web::http::header::HeaderMap;
 
 pub use aws_chunked::AwsChunked;
+#[cfg(feature = "fuzzing")]
+pub use aws_chunked::Trailers;
 pub use expected::Expected;
 
 /// Whether `Content-Encoding` names `aws-chunked`.

@@ -37,10 +37,10 @@ pub fn respond(
             BoxBody::new(bytes)
         }
         ReplyBody::Stream { size_bytes, chunks } => {
-            let counted = chunks.inspect(move |chunk| {
-                if let Ok(bytes) = chunk {
-                    count(bytes.len());
-                }
+            let id = id.to_owned();
+            let counted = chunks.inspect(move |chunk| match chunk {
+                Ok(bytes) => count(bytes.len()),
+                Err(error) => tracing::error!(id, %error, "an answer broke off"),
             });
             BoxBody::new(SizedStream::new(size_bytes, counted))
         }
@@ -63,7 +63,8 @@ pub fn respond(
         }
         Dialect::Oss => {
             own("x-oss-request-id", id);
-            own("x-oss-server-time", &elapsed_ms.to_string());
+            // Zero would say that it was not measured.
+            own("x-oss-server-time", &elapsed_ms.max(1).to_string());
         }
     }
     response

@@ -48,9 +48,10 @@ impl Head {
         let text = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
         let peer = head.peer_addr.map(|address| address.ip().to_canonical());
         let trusted = peer.is_some_and(|peer| contains(&settings.trusted_proxies, peer));
-        let spoken_for = text("x-forwarded-for").filter(|_| trusted);
-        let source = spoken_for.and_then(|list| speaker(list, &settings.trusted_proxies)).or(peer);
-        let proto = text("x-forwarded-proto").filter(|_| trusted);
+        let spoken_for = list(&head.headers, "x-forwarded-for").filter(|_| trusted);
+        let speaker = spoken_for.and_then(|list| speaker(&list, &settings.trusted_proxies));
+        let source = speaker.or(peer);
+        let proto = list(&head.headers, "x-forwarded-proto").filter(|_| trusted);
         let host = text("host").map(str::to_owned);
         let host = host.or_else(|| head.uri.authority().map(|authority| authority.to_string()));
         let bytes: usize = head
@@ -67,7 +68,7 @@ impl Head {
             host,
             source,
             forwarded: names.iter().any(|name| head.headers.contains_key(*name)),
-            secure: proto.map_or(secure, |proto| proto.eq_ignore_ascii_case("https")),
+            secure: proto.map_or(secure, |list| is_https(&list)),
             framed: head.version == Version::HTTP_2
                 || head.headers.contains_key("content-length")
                 || head.headers.contains_key("transfer-encoding"),
@@ -75,6 +76,20 @@ impl Head {
             headers: head.headers.clone(),
         }
     }
+}
+
+/// All lines of a header as one list, as whoever appends a line of their own means it.
+///
+/// A line that is no text stays as an element nobody can read.
+fn list(headers: &HeaderMap, name: &str) -> Option<String> {
+    let lines: Vec<_> =
+        headers.get_all(name).map(|line| line.to_str().unwrap_or("\u{fffd}")).collect();
+    (!lines.is_empty()).then(|| lines.join(","))
+}
+
+/// What the nearest proxy says of its own client, which is the last word of the list.
+fn is_https(list: &str) -> bool {
+    list.rsplit(',').next().is_some_and(|last| last.trim().eq_ignore_ascii_case("https"))
 }
 
 /// The last address of the list that is no proxy of ours: whatever stands before it may be made up.
@@ -92,7 +107,31 @@ fn contains(networks: &[IpNet], address: IpAddr) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use actix_web::http::header::{HeaderName, HeaderValue};
+
     use super::*;
+
+    #[test]
+    fn every_line_of_a_list_counts_in_order() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("x-forwarded-for", &b"9.9.9.9"[..]),
+            ("x-forwarded-proto", b"https"),
+            ("x-forwarded-for", b"1.2.3.4, 10.0.0.1"),
+            ("x-forwarded-proto", b"HTTPS, http"),
+            ("x-real-ip", b"\xff"),
+        ] {
+            let value = HeaderValue::from_bytes(value).unwrap();
+            headers.append(HeaderName::from_static(name), value);
+        }
+        let proxies = ["10.0.0.0/8".parse().unwrap()];
+        let sources = list(&headers, "x-forwarded-for").unwrap();
+        assert_eq!(speaker(&sources, &proxies), Some("1.2.3.4".parse().unwrap()));
+        assert!(!is_https(&list(&headers, "x-forwarded-proto").unwrap()));
+        assert!(is_https("http, https"));
+        assert_eq!(list(&headers, "x-real-ip").unwrap(), "\u{fffd}");
+        assert_eq!(list(&headers, "via"), None);
+    }
 
     #[test]
     fn only_the_last_stranger_in_the_list_is_believed() {

@@ -75,13 +75,11 @@ const S3: Dialect = Dialect::S3;
 const OSS: Dialect = Dialect::Oss;
 
 const fn get(name: &'static str, query: &'static [&'static str], answer: Answer) -> Entry {
-    let route = Route::new("GET", Target::Bucket, name).query(query);
-    Entry { route, handler: Handler::Absent(answer) }
+    entry(Route::new("GET", Target::Bucket, name).query(query), answer)
 }
 
 const fn delete(name: &'static str, query: &'static [&'static str]) -> Entry {
-    let route = Route::new("DELETE", Target::Bucket, name).query(query);
-    Entry { route, handler: Handler::Absent(Deleted) }
+    entry(Route::new("DELETE", Target::Bucket, name).query(query), Deleted)
 }
 
 const fn object(
@@ -90,8 +88,30 @@ const fn object(
     query: &'static [&'static str],
     answer: Answer,
 ) -> Entry {
-    let route = Route::new(method, Target::Object, name).query(query);
-    Entry { route, handler: Handler::Absent(answer) }
+    entry(Route::new(method, Target::Object, name).query(query), answer)
+}
+
+/// The client tests call every such operation of a protocol, by kind of target and answer.
+const fn entry(route: Route, answer: Answer) -> Entry {
+    macro_rules! both {
+        ($test:literal) => {
+            (
+                concat!("tests/s3/test_unset.py::", $test),
+                concat!("tests/oss/test_unset.py::", $test),
+            )
+        };
+    }
+    let (s3, oss) = match (route.target, answer) {
+        (Target::Object, Unset(_) | UnsetAs(..)) => {
+            both!("test_a_document_of_an_object_is_not_there")
+        }
+        (Target::Object, Document(_)) => both!("test_a_document_of_an_object_has_its_default"),
+        (Target::Object, Deleted) => both!("test_deleting_a_document_of_an_object_changes_nothing"),
+        (_, Unset(_) | UnsetAs(..)) => both!("test_a_document_of_a_bucket_is_not_there"),
+        (_, Document(_)) => both!("test_a_document_of_a_bucket_has_its_default"),
+        (_, Deleted) => both!("test_deleting_a_document_of_a_bucket_changes_nothing"),
+    };
+    Entry { route: route.tested_by(Some(s3), Some(oss)), handler: Handler::Absent(answer) }
 }
 
 const fn only(dialect: Dialect, entry: Entry) -> Entry {

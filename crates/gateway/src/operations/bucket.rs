@@ -7,7 +7,7 @@ use model::{
 };
 use serde::Deserialize;
 use service::{
-    Error,
+    Ask, Error,
     buckets::{
         BucketInfo, CreateBucket, CreatedBucket, DeleteBucket, LookAtBucket, StatBucket, Usage,
     },
@@ -67,8 +67,16 @@ impl Wanted {
 struct Ignored {}
 
 impl WireOperation for Create {
-    const ROUTE: Route = Route::new("PUT", Target::Bucket, "CreateBucket").named("PutBucket");
+    const ROUTE: Route =
+        Route::new("PUT", Target::Bucket, "CreateBucket").named("PutBucket").tested_by(
+            Some("tests/s3/test_buckets.py::test_create_answers_with_the_location"),
+            Some("tests/oss/test_buckets.py::test_a_bucket_is_created_found_and_deleted"),
+        );
     type Call = CreateBucket;
+
+    fn before_document(_: &Request) -> Result<Option<Ask>> {
+        Ok(Some(Ask::service(Action::CreateBucket)))
+    }
 
     async fn parse(request: &mut Request) -> Result<Self::Call> {
         let name = request.bucket()?;
@@ -153,7 +161,10 @@ fn invalid(name: &str, value: &str) -> Error {
 pub struct Head;
 
 impl WireOperation for Head {
-    const ROUTE: Route = Route::new("HEAD", Target::Bucket, "HeadBucket");
+    const ROUTE: Route = Route::new("HEAD", Target::Bucket, "HeadBucket").tested_by(
+        Some("tests/s3/test_buckets.py::test_a_created_bucket_can_be_headed_and_is_listed"),
+        Some("tests/oss/test_buckets.py::test_head_tells_whether_a_bucket_exists"),
+    );
     type Call = LookAtBucket;
 
     async fn parse(request: &mut Request) -> Result<Self::Call> {
@@ -170,7 +181,10 @@ impl WireOperation for Head {
 pub struct Delete;
 
 impl WireOperation for Delete {
-    const ROUTE: Route = Route::new("DELETE", Target::Bucket, "DeleteBucket");
+    const ROUTE: Route = Route::new("DELETE", Target::Bucket, "DeleteBucket").tested_by(
+        Some("tests/s3/test_buckets.py::test_a_new_bucket_of_the_same_name_is_empty"),
+        Some("tests/oss/test_buckets.py::test_a_bucket_is_created_found_and_deleted"),
+    );
     type Call = DeleteBucket;
 
     async fn parse(request: &mut Request) -> Result<Self::Call> {
@@ -188,7 +202,10 @@ pub struct GetLocation;
 
 impl WireOperation for GetLocation {
     const ROUTE: Route =
-        Route::new("GET", Target::Bucket, "GetBucketLocation").query(&["location"]);
+        Route::new("GET", Target::Bucket, "GetBucketLocation").query(&["location"]).tested_by(
+            Some("tests/s3/test_buckets.py::test_location_is_the_region_but_for_us_east_1"),
+            Some("tests/oss/test_buckets.py::test_location_is_the_region_with_its_prefix"),
+        );
     type Call = LookAtBucket;
 
     async fn parse(request: &mut Request) -> Result<Self::Call> {
@@ -214,7 +231,11 @@ pub struct GetInfo;
 impl WireOperation for GetInfo {
     const ROUTE: Route = Route::new("GET", Target::Bucket, "GetBucketInfo")
         .query(&["bucketInfo"])
-        .only(Dialect::Oss);
+        .only(Dialect::Oss)
+        .tested_by(
+            None,
+            Some("tests/oss/test_buckets.py::test_bucket_info_tells_name_place_owner_and_acl"),
+        );
     type Call = LookAtBucket;
 
     async fn parse(request: &mut Request) -> Result<Self::Call> {
@@ -247,8 +268,10 @@ impl WireOperation for GetInfo {
 pub struct GetStat;
 
 impl WireOperation for GetStat {
-    const ROUTE: Route =
-        Route::new("GET", Target::Bucket, "GetBucketStat").query(&["stat"]).only(Dialect::Oss);
+    const ROUTE: Route = Route::new("GET", Target::Bucket, "GetBucketStat")
+        .query(&["stat"])
+        .only(Dialect::Oss)
+        .tested_by(None, Some("tests/oss/test_buckets.py::test_bucket_stat_counts_exactly"));
     type Call = StatBucket;
 
     async fn parse(request: &mut Request) -> Result<Self::Call> {

@@ -3,7 +3,7 @@
 use model::{Condition, policy::Action, records::Versioning};
 use serde::Deserialize;
 use service::{
-    Error,
+    Ask, Error,
     buckets::{BucketInfo, LookAtBucket, SetVersioning},
 };
 
@@ -17,7 +17,10 @@ pub struct Get;
 
 impl WireOperation for Get {
     const ROUTE: Route =
-        Route::new("GET", Target::Bucket, "GetBucketVersioning").query(&["versioning"]);
+        Route::new("GET", Target::Bucket, "GetBucketVersioning").query(&["versioning"]).tested_by(
+            Some("tests/s3/test_versions.py::test_versioning_is_unset_enabled_suspended"),
+            Some("tests/oss/test_buckets.py::test_versioning_is_unset_enabled_suspended"),
+        );
     type Call = LookAtBucket;
 
     async fn parse(request: &mut Request) -> Result<Self::Call> {
@@ -48,9 +51,15 @@ struct VersioningConfiguration {
 
 impl WireOperation for Put {
     const ROUTE: Route =
-        Route::new("PUT", Target::Bucket, "PutBucketVersioning").query(&["versioning"]);
-    const BEFORE_DOCUMENT: Option<Action> = Some(Action::PutBucketVersioning);
+        Route::new("PUT", Target::Bucket, "PutBucketVersioning").query(&["versioning"]).tested_by(
+            Some("tests/s3/test_versions.py::test_versioning_is_unset_enabled_suspended"),
+            Some("tests/oss/test_buckets.py::test_versioning_is_unset_enabled_suspended"),
+        );
     type Call = SetVersioning;
+
+    fn before_document(request: &Request) -> Result<Option<Ask>> {
+        Ok(Some(Ask::bucket(Action::PutBucketVersioning, request.bucket()?)))
+    }
 
     async fn parse(request: &mut Request) -> Result<Self::Call> {
         let name = request.bucket()?;

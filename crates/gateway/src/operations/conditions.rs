@@ -4,9 +4,12 @@
 
 use actix_web::http::header::HeaderMap;
 use chrono::{DateTime, NaiveDateTime};
-use model::preconditions::{EtagMatch, Preconditions};
+use model::{
+    Condition,
+    preconditions::{EtagMatch, Preconditions},
+};
 use service::{
-    Result,
+    Error, Result,
     objects::{delete::DeleteCondition, write::WriteCondition},
 };
 
@@ -27,6 +30,17 @@ pub fn of_read(headers: &HeaderMap) -> Result<Preconditions> {
 /// As [`of_read`].
 pub fn of_source(dialect: Dialect, headers: &HeaderMap) -> Result<Preconditions> {
     named(headers, &format!("{}copy-source-", dialect.header_prefix()))
+}
+
+/// The answer to a copy whose source is not as asked: S3 always says 412, OSS says 304 of a source
+/// that did not change.
+///
+/// Source: the "CopyObject" pages of both manuals.
+pub fn copy_refusal(dialect: Dialect, error: Error) -> Error {
+    match (dialect, error.condition) {
+        (Dialect::S3, Condition::NotModified) => Condition::PreconditionFailed.into(),
+        _ => error,
+    }
 }
 
 /// What must be there, or must not, for a write to happen.
@@ -112,8 +126,6 @@ fn only_tags(headers: &HeaderMap) -> Result<Preconditions> {
 
 #[cfg(test)]
 mod tests {
-    use model::Condition;
-
     use super::*;
     use crate::operations::attributes::tests::headers;
 
@@ -151,6 +163,18 @@ mod tests {
         let tags = EtagMatch::OneOf(vec!["abc".into()]);
         assert_eq!(of_source(Dialect::Oss, &map).unwrap().if_match, Some(tags));
         assert!(of_source(Dialect::S3, &map).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_source_that_did_not_change_is_412_in_s3_and_304_in_oss() {
+        for (dialect, expected) in
+            [(Dialect::S3, Condition::PreconditionFailed), (Dialect::Oss, Condition::NotModified)]
+        {
+            let refusal = copy_refusal(dialect, Condition::NotModified.into());
+            assert_eq!(refusal.condition, expected);
+            let other = copy_refusal(dialect, Condition::NoSuchKey.into());
+            assert_eq!(other.condition, Condition::NoSuchKey);
+        }
     }
 
     #[test]

@@ -18,17 +18,22 @@ use crate::{dialect::Dialect, encoding};
 pub fn of_request(dialect: Dialect, headers: &HeaderMap) -> Result<Target> {
     let header = format!("{}copy-source", dialect.header_prefix());
     let value = text(headers, &header)?.unwrap_or_default();
-    parse(&header, value)
+    parse(dialect, &header, value)
 }
 
 /// Reads `/bucket/key?versionId=id`: the first slash may be absent, and any slash escaped.
 ///
-/// The key is decoded exactly once and a `+` in it is a plus. Only an unescaped `?versionId=` at
-/// the end is no part of the key.
-fn parse(header: &str, value: &str) -> Result<Target> {
+/// The key is decoded exactly once. A `+` in it is a plus in S3, but a blank in OSS, whose SDKs
+/// all escape a plus and some write blanks so. Only an unescaped `?versionId=` at the end is no
+/// part of the key.
+fn parse(dialect: Dialect, header: &str, value: &str) -> Result<Target> {
     let (path, version) = match value.rsplit_once("?versionId=") {
         Some((path, version)) => (path, Some(version)),
         None => (value, None),
+    };
+    let path = match dialect {
+        Dialect::S3 => path.to_owned(),
+        Dialect::Oss => path.replace('+', " "),
     };
     let malformed = || {
         Error::from(Condition::InvalidCopySource)
@@ -36,7 +41,7 @@ fn parse(header: &str, value: &str) -> Result<Target> {
             .field("ArgumentValue", value)
     };
     let decoded = |raw| encoding::decode(raw).map_err(|_| malformed());
-    let path = decoded(path)?;
+    let path = decoded(&path)?;
     let path = path.strip_prefix('/').unwrap_or(&path);
     let (bucket, key) = path.split_once('/').ok_or_else(malformed)?;
     if bucket.is_empty() || key.is_empty() {
@@ -83,10 +88,18 @@ mod tests {
             ("bkt/a?versionId=null".to_owned(), "a", VersionSelector::Null),
             (format!("bkt/%3F?versionId={ID}"), "?", id),
         ] {
-            let target = parse("x-amz-copy-source", &value).expect(&value);
+            let target = parse(Dialect::S3, "x-amz-copy-source", &value).expect(&value);
             assert_eq!(target.bucket.as_str(), "bkt", "{value}");
             assert_eq!(target.key.as_str(), key, "{value}");
             assert_eq!(target.version, version, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_plus_in_a_source_is_a_blank_in_oss_only() {
+        for (dialect, key) in [(Dialect::S3, "a+b+"), (Dialect::Oss, "a b+")] {
+            let target = parse(dialect, "x-oss-copy-source", "/bkt/a+b%2B").unwrap();
+            assert_eq!(target.key.as_str(), key);
         }
     }
 
@@ -104,14 +117,15 @@ mod tests {
             ("bkt/key?versionId=", Condition::InvalidArgument),
             ("bkt/key?versionId=7", Condition::InvalidArgument),
         ] {
-            let error = parse("x-oss-copy-source", value).unwrap_err();
+            let error = parse(Dialect::Oss, "x-oss-copy-source", value).unwrap_err();
             assert_eq!(error.condition, condition, "{value}");
         }
     }
 
     #[test]
     fn an_overlong_key_is_refused() {
-        let error = parse("x-amz-copy-source", &format!("bkt/{}", "a".repeat(1025))).unwrap_err();
+        let value = format!("bkt/{}", "a".repeat(1025));
+        let error = parse(Dialect::S3, "x-amz-copy-source", &value).unwrap_err();
         assert_eq!(error.condition, Condition::KeyTooLong);
     }
 }

@@ -22,7 +22,11 @@ pub struct Get;
 impl WireOperation for Get {
     const ROUTE: Route = Route::new("GET", Target::Object, "GetObjectAttributes")
         .query(&["attributes"])
-        .only(Dialect::S3);
+        .only(Dialect::S3)
+        .tested_by(
+            Some("tests/s3/test_objects.py::test_attributes_tell_size_etag_and_checksum"),
+            None,
+        );
     type Call = GetObjectAttributes;
 
     async fn parse(request: &mut Request) -> Result<Self::Call> {

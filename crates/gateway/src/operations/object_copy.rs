@@ -19,7 +19,11 @@ use crate::{
 pub struct Copy;
 
 impl WireOperation for Copy {
-    const ROUTE: Route = Route::new("PUT", Target::Object, "CopyObject").header(&["copy-source"]);
+    const ROUTE: Route =
+        Route::new("PUT", Target::Object, "CopyObject").header(&["copy-source"]).tested_by(
+            Some("tests/s3/test_copy.py::test_a_copy_has_the_same_bytes"),
+            Some("tests/oss/test_objects.py::test_a_copy_keeps_or_replaces_metadata"),
+        );
     type Call = CopyObject;
 
     async fn parse(request: &mut Request) -> Result<Self::Call> {
@@ -72,6 +76,10 @@ impl WireOperation for Copy {
         }
         answers::add_written_version(&mut reply, dialect, written);
         Ok(reply)
+    }
+
+    fn recover(request: &Request, error: Error) -> Result<Reply> {
+        Err(conditions::copy_refusal(request.dialect, error))
     }
 }
 

@@ -4,11 +4,12 @@ use model::{
     Condition,
     limits::DELETE_KEYS_MAX,
     names::{ObjectKey, VersionId, VersionSelector},
+    policy::Action,
     preconditions::{EtagMatch, Preconditions},
 };
 use serde::Deserialize;
 use service::{
-    Error,
+    Ask, Error,
     objects::delete::{DeleteCondition, DeleteObject, DeleteObjects, DeleteOutcomes, Deleted},
 };
 
@@ -24,7 +25,10 @@ use crate::{
 pub struct Delete;
 
 impl WireOperation for Delete {
-    const ROUTE: Route = Route::new("DELETE", Target::Object, "DeleteObject");
+    const ROUTE: Route = Route::new("DELETE", Target::Object, "DeleteObject").tested_by(
+        Some("tests/s3/test_objects.py::test_delete_removes_and_may_be_repeated"),
+        Some("tests/oss/test_objects.py::test_delete_removes_and_may_be_repeated"),
+    );
     type Call = DeleteObject;
 
     async fn parse(request: &mut Request) -> Result<Self::Call> {
@@ -61,8 +65,16 @@ pub struct DeleteMany;
 impl WireOperation for DeleteMany {
     const ROUTE: Route = Route::new("POST", Target::Bucket, "DeleteObjects")
         .query(&["delete"])
-        .named("DeleteMultipleObjects");
+        .named("DeleteMultipleObjects")
+        .tested_by(
+            Some("tests/s3/test_delete_many.py::test_the_named_keys_go_and_are_told"),
+            Some("tests/oss/test_objects.py::test_batch_delete_names_what_went"),
+        );
     type Call = DeleteObjects;
+
+    fn before_document(request: &Request) -> Result<Option<Ask>> {
+        Ok(Some(Ask::bucket(Action::DeleteObject, request.bucket()?)))
+    }
 
     async fn parse(request: &mut Request) -> Result<Self::Call> {
         unserved::refuse(request)?;

@@ -32,7 +32,11 @@ const OVERRIDABLE: [&str; 6] = [
 pub struct Get;
 
 impl WireOperation for Get {
-    const ROUTE: Route = Route::new("GET", Target::Object, "GetObject").takes(&["partNumber"]);
+    const ROUTE: Route =
+        Route::new("GET", Target::Object, "GetObject").takes(&["partNumber"]).tested_by(
+            Some("tests/s3/test_objects.py::test_what_was_put_is_what_is_read"),
+            Some("tests/oss/test_objects.py::test_what_was_put_is_what_is_read"),
+        );
     type Call = GetObject;
 
     async fn parse(request: &mut Request) -> Result<Self::Call> {
@@ -52,7 +56,11 @@ impl WireOperation for Get {
 pub struct Head;
 
 impl WireOperation for Head {
-    const ROUTE: Route = Route::new("HEAD", Target::Object, "HeadObject").takes(&["partNumber"]);
+    const ROUTE: Route =
+        Route::new("HEAD", Target::Object, "HeadObject").takes(&["partNumber"]).tested_by(
+            Some("tests/s3/test_objects.py::test_head_answers_what_get_answers_without_the_body"),
+            Some("tests/oss/test_objects.py::test_head_and_meta_tell_about_the_object"),
+        );
     type Call = HeadObject;
 
     async fn parse(request: &mut Request) -> Result<Self::Call> {
@@ -72,7 +80,11 @@ pub struct HeadMeta;
 impl WireOperation for HeadMeta {
     const ROUTE: Route = Route::new("HEAD", Target::Object, "GetObjectMeta")
         .query(&["objectMeta"])
-        .only(Dialect::Oss);
+        .only(Dialect::Oss)
+        .tested_by(
+            None,
+            Some("tests/oss/test_objects.py::test_head_and_meta_tell_about_the_object"),
+        );
     type Call = HeadObject;
 
     async fn parse(request: &mut Request) -> Result<Self::Call> {
@@ -93,7 +105,8 @@ pub struct GetMeta;
 impl WireOperation for GetMeta {
     const ROUTE: Route = Route::new("GET", Target::Object, "GetObjectMeta")
         .query(&["objectMeta"])
-        .only(Dialect::Oss);
+        .only(Dialect::Oss)
+        .tested_by(None, Some("tests/oss/test_objects.py::test_meta_may_be_asked_for_by_get"));
     type Call = HeadObject;
 
     async fn parse(request: &mut Request) -> Result<Self::Call> {

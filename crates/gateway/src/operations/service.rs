@@ -24,8 +24,12 @@ const OSS_ENTRIES: u32 = 100;
 pub struct List;
 
 impl WireOperation for List {
-    const ROUTE: Route =
-        Route::new("GET", Target::Service, "ListBuckets").named("ListBuckets (GetService)");
+    const ROUTE: Route = Route::new("GET", Target::Service, "ListBuckets")
+        .named("ListBuckets (GetService)")
+        .tested_by(
+            Some("tests/s3/test_buckets.py::test_list_buckets_comes_in_pages_and_by_prefix"),
+            Some("tests/oss/test_buckets.py::test_buckets_are_listed_by_prefix_in_pages"),
+        );
     type Call = ListBuckets;
 
     async fn parse(request: &mut Request) -> Result<Self::Call> {
@@ -119,7 +123,11 @@ pub struct GetRegions;
 impl WireOperation for GetRegions {
     const ROUTE: Route = Route::new("GET", Target::Service, "DescribeRegions")
         .query(&["regions"])
-        .only(Dialect::Oss);
+        .only(Dialect::Oss)
+        .tested_by(
+            None,
+            Some("tests/oss/test_buckets.py::test_regions_name_this_one_with_an_endpoint"),
+        );
     type Call = DescribeRegions;
 
     async fn parse(_: &mut Request) -> Result<Self::Call> {

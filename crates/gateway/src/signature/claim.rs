@@ -15,7 +15,7 @@ use super::scope::Scope;
 use super::validity::{Moment, Validity};
 use super::{
     Attempt, ChunkSigning, Payload, Refusal, Scheme, SignedRequest, Streaming, oss_v1, oss_v2,
-    oss_v4, s3_v2, s3_v4, unsigned_payload,
+    oss_v4, s3_v2, s3_v4, unsigned, unsigned_payload,
 };
 use crate::dialect::Dialect;
 use crate::encoding::{encode, query_pairs};
@@ -57,6 +57,7 @@ pub fn claim(request: &SignedRequest) -> Result<Option<Claim>, Refusal> {
     let Some((scheme, presigned)) = super::scheme(request.headers, &query)? else {
         return Ok(None);
     };
+    unsigned::refuse(scheme, presigned, request, &query)?;
     let claim = match (scheme, presigned) {
         (Scheme::S3V4, false) => s3_v4::claim_header(request),
         (Scheme::S3V4, true) => s3_v4::claim_query(request, &query),
@@ -105,7 +106,7 @@ impl Claim {
         match self.scheme {
             Scheme::S3V4 => s3_v4::attempts(self, request, &query),
             Scheme::S3V2 => Ok(s3_v2::attempts(self, request, &query)),
-            Scheme::OssV1 => Ok(vec![oss_v1::attempt(self, request, &query)]),
+            Scheme::OssV1 => Ok(oss_v1::attempts(self, request, &query)),
             Scheme::OssV2 => Ok(vec![oss_v2::attempt(self, request, &query)]),
             Scheme::OssV4 => Ok(vec![oss_v4::attempt(self, request, &query)?]),
         }

@@ -21,8 +21,11 @@ mod s3_v2;
 mod s3_v4;
 mod scheme;
 mod scope;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod testing;
 #[cfg(test)]
 mod tests;
+mod unsigned;
 mod validity;
 
 use actix_web::http::header::HeaderMap;

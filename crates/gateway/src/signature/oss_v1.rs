@@ -35,6 +35,9 @@ const SUB_RESOURCES: &[&str] = &[
     "withHashContext", "worm", "wormExtend", "wormId",
 ];
 
+/// Sub-resources of buckets that SDKs ask for without signing them.
+const DISPUTED: &[&str] = &["accessmonitor"];
+
 pub(super) fn claim_header(request: &SignedRequest) -> Result<Claim, Refusal> {
     let (access_key, signature) = key_and_signature(authorization(request, "OSS")?, Dialect::Oss)?;
     Ok(Claim {
@@ -75,10 +78,27 @@ pub(super) fn claim_query(
     })
 }
 
-pub(super) fn attempt(
+/// A client may leave a disputed parameter unsigned, but only where it asks for it at once: a URL
+/// that was given away opens nothing but what was signed.
+pub(super) fn attempts(
     claim: &Claim,
     request: &SignedRequest,
     pairs: &[(String, String)],
+) -> Vec<Attempt> {
+    let disputed = |name: &str| DISPUTED.contains(&name);
+    let about_bucket = request.address.bucket.is_some() && request.address.key.is_none();
+    let lenient = !claim.presigned && about_bucket && pairs.iter().any(|(name, _)| disputed(name));
+    let strict = attempt(claim, request, pairs, is_signed);
+    let without = |name: &str| is_signed(name) && !disputed(name);
+    let loose = lenient.then(|| attempt(claim, request, pairs, without));
+    [Some(strict), loose].into_iter().flatten().collect()
+}
+
+fn attempt(
+    claim: &Claim,
+    request: &SignedRequest,
+    pairs: &[(String, String)],
+    is_signed: impl Fn(&str) -> bool,
 ) -> Attempt {
     let mut signed: Vec<_> = pairs.iter().filter(|(name, _)| is_signed(name)).collect();
     signed.sort_unstable();

@@ -54,7 +54,7 @@ impl ChunkSigning {
     }
 
     /// The example of the S3 API reference, continued from the signature `seed`.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) fn example(seed: &str) -> Self {
         let credential = "AKIAIOSFODNN7EXAMPLE/20130524/us-east-1/s3/aws4_request";
         let (_, scope) = super::scope::Scope::parse(credential, super::Scheme::S3V4).unwrap();
@@ -67,14 +67,14 @@ impl ChunkSigning {
     }
 
     /// Signs the next chunk as a client does.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) fn sign_chunk(&mut self, sha256: [u8; 32]) -> String {
         self.previous = self.expected(&chunk_text(sha256)).unwrap().1;
         self.previous.clone()
     }
 
     /// Signs the trailer as a client does.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) fn sign_trailer(&self, lines: &[u8]) -> String {
         self.expected(&trailer_text(lines)).unwrap().1
     }

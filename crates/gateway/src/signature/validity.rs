@@ -26,9 +26,12 @@ pub(super) struct Moment {
 
 impl Moment {
     /// Reads `20260102T030405Z`, RFC 1123 or RFC 3339; nothing before 1970.
+    ///
+    /// The day of the week is not compared with the date: a wrong one is no reason to refuse.
     pub fn parse(text: &str) -> Option<Self> {
+        let date = text.split_once(',').map_or(text, |(_, date)| date.trim());
         let at = iso_basic(text)
-            .or_else(|| DateTime::parse_from_rfc2822(text).ok().map(|at| at.to_utc()))
+            .or_else(|| DateTime::parse_from_rfc2822(date).ok().map(|at| at.to_utc()))
             .or_else(|| DateTime::parse_from_rfc3339(text).ok().map(|at| at.to_utc()))?;
         (at.timestamp() >= 0).then(|| Self { at, text: text.to_owned() })
     }

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use futures_util::future::LocalBoxFuture;
-use model::policy::Action;
-use service::{Error, Operation, Service, buckets::LookAtBucket};
+use service::{Ask, Error, Operation, Service};
 
 use super::{Reply, Request, Result, Route};
 use crate::operations::absent::Answer;
@@ -13,10 +12,16 @@ use crate::operations::absent::Answer;
 #[allow(async_fn_in_trait)]
 pub trait WireOperation: 'static {
     const ROUTE: Route;
-    /// What the caller must be allowed with the bucket before its document is even read, so that
-    /// nobody else learns what is wrong with one.
-    const BEFORE_DOCUMENT: Option<Action> = None;
     type Call: Operation;
+
+    /// What the caller must be allowed before its document is even read, so that nobody else
+    /// learns what is wrong with one. Every operation with a document says it.
+    ///
+    /// # Errors
+    /// What is wrong with the names of bucket and key.
+    fn before_document(_: &Request) -> Result<Option<Ask>> {
+        Ok(None)
+    }
 
     /// Makes the typed operation of what was sent.
     async fn parse(request: &mut Request) -> Result<Self::Call>;
@@ -69,7 +74,7 @@ fn run<'r, W: WireOperation>(
     service: &'r Arc<Service>,
 ) -> LocalBoxFuture<'r, Result<Reply>> {
     Box::pin(async move {
-        look::<W>(request, service).await?;
+        ask::<W>(request, service).await?;
         let call = W::parse(request).await?;
         match service.call(&request.caller, call).await {
             Ok(output) => W::render(request, output),
@@ -83,7 +88,7 @@ fn admit<'r, W: WireOperation>(
     service: &'r Arc<Service>,
 ) -> LocalBoxFuture<'r, Result<()>> {
     Box::pin(async move {
-        look::<W>(request, service).await?;
+        ask::<W>(request, service).await?;
         match W::parse(request).await {
             Ok(call) => service.check(&request.caller, &call).await,
             // What it needs is in the body: the signature alone decides whether that is read.
@@ -93,8 +98,9 @@ fn admit<'r, W: WireOperation>(
     })
 }
 
-async fn look<W: WireOperation>(request: &Request, service: &Arc<Service>) -> Result<()> {
-    let Some(action) = W::BEFORE_DOCUMENT else { return Ok(()) };
-    let look = LookAtBucket { name: request.bucket()?, action };
-    service.check(&request.caller, &look).await
+async fn ask<W: WireOperation>(request: &Request, service: &Arc<Service>) -> Result<()> {
+    match W::before_document(request)? {
+        Some(ask) => service.check(&request.caller, &ask).await,
+        None => Ok(()),
+    }
 }

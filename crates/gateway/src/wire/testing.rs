@@ -1,4 +1,4 @@
-//! Requests for the tests of operations.
+//! Requests for the tests of operations and for fuzzing.
 
 use std::{cell::Cell, rc::Rc, sync::Arc, time::Duration};
 
@@ -26,26 +26,37 @@ pub fn request(
     headers: &[(&str, &str)],
     body: &'static str,
 ) -> Request {
+    try_request(dialect, method, path_and_query, headers, Bytes::from_static(body.as_bytes()))
+        .unwrap()
+}
+
+/// As [`request`]; `None` when no such request can reach an operation.
+pub fn try_request(
+    dialect: Dialect,
+    method: &str,
+    path_and_query: &str,
+    headers: &[(&str, &str)],
+    body: Bytes,
+) -> Option<Request> {
     let (path, query) = path_and_query.split_once('?').unwrap_or((path_and_query, ""));
     let mut map = HeaderMap::new();
     for (name, value) in headers {
-        let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
-        map.append(name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
+        let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
+        map.append(name, HeaderValue::from_bytes(value.as_bytes()).ok()?);
     }
-    let pieces: BoxedPayloadStream =
-        Box::pin(stream::iter([Ok(Bytes::from_static(body.as_bytes()))]));
+    let pieces: BoxedPayloadStream = Box::pin(stream::iter([Ok(body)]));
     let payload = dev::Payload::Stream { payload: pieces };
     let timeout = Duration::from_secs(5);
     let received = Rc::new(Cell::new(0));
-    Request {
+    Some(Request {
         dialect,
-        method: Method::from_bytes(method.as_bytes()).unwrap(),
-        address: address::resolve(Some("127.0.0.1:9000"), path, &[]).unwrap(),
+        method: Method::from_bytes(method.as_bytes()).ok()?,
+        address: address::resolve(Some("127.0.0.1:9000"), path, &[]).ok()?,
         path: path.to_owned(),
-        query: Query::new(query_pairs(query).unwrap()),
+        query: Query::new(query_pairs(query).ok()?),
         caller: Caller::from_facts(Facts::system("test", 0), None),
         verified: None,
-        payload: signature::unsigned_payload(&map, dialect).unwrap(),
+        payload: signature::unsigned_payload(&map, dialect).ok()?,
         headers: map,
         id: "0123456789ABCDEF01234567".to_owned(),
         secure: false,
@@ -57,5 +68,5 @@ pub fn request(
         arriving: Some(Arriving::new(payload, true, timeout, received)),
         wanted_body: false,
         noted: None,
-    }
+    })
 }

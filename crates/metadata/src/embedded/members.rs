@@ -7,8 +7,13 @@
 //! that the missing ones cannot have begun a later epoch without it.
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::path::Path;
 
 use super::fields::{Fields, length32, sealed, verified};
+use super::journal::FileId;
+use super::snapshot::SnapshotId;
 
 pub const EPOCH_FILE: &str = "epoch";
 const MAGIC: &[u8; 8] = b"LRDEPOC\0";
@@ -67,6 +72,30 @@ impl EpochFile {
     fn active(&self) -> impl Iterator<Item = &MemberId> {
         self.members.iter().filter(|(_, active)| **active).map(|(id, _)| id)
     }
+}
+
+/// Whether metadata was ever served from the directory `path`, or may have been: a first start that
+/// broke off leaves an epoch that is promised and not in force, or less than that.
+///
+/// # Errors
+/// When the directory is there and cannot be read.
+pub fn has_begun(path: &Path) -> io::Result<bool> {
+    let entries = match fs::read_dir(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+        entries => entries?,
+    };
+    match fs::read(path.join(EPOCH_FILE)) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        bytes => return Ok(EpochFile::decode(&bytes?).is_none_or(|epoch| epoch.in_force > 0)),
+    }
+    for entry in entries {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        // The epoch file is written before these.
+        if FileId::parse(&name).is_some() || SnapshotId::parse(&name).is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// How a start stands, judged by the epoch files found.

@@ -19,6 +19,9 @@ mod carry;
 mod commit;
 mod fields;
 pub mod files;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod index;
 mod journal;
 mod log;
@@ -48,7 +51,7 @@ use self::commit::{Committer, Request};
 use self::files::{Directory, Files};
 use self::index::Index;
 use self::maintain::Place;
-pub use self::members::MemberId;
+pub use self::members::{MemberId, has_begun};
 pub use self::recover::RecoveryReport;
 use self::recover::{Found, Recovered, recover};
 use self::shared::{Shared, SnapshotFacts};
@@ -74,6 +77,9 @@ pub struct MetadataDirectory {
 pub struct EmbeddedSettings {
     /// The directories that were found. The first one has the index.
     pub directories: Vec<MetadataDirectory>,
+    /// Nothing was ever stored here: metadata may begin. Else it must be found, or the open is
+    /// refused: a store whose metadata has gone must not look like an empty one.
+    pub first_start: bool,
     /// How many journals a commit needs; `None` for more than half of the known directories.
     pub min_journals: Option<usize>,
     /// A journal file is left for the next one at this size.
@@ -96,10 +102,11 @@ pub struct EmbeddedSettings {
 }
 
 impl EmbeddedSettings {
-    /// The defaults.
+    /// The defaults, for a store that was begun before.
     pub fn new(directories: Vec<MetadataDirectory>) -> Self {
         Self {
             directories,
+            first_start: false,
             min_journals: None,
             journal_bytes: 64 << 20,
             reserve_bytes: 256 << 20,
@@ -141,8 +148,8 @@ impl Embedded {
     /// `progress` is called now and then.
     ///
     /// # Errors
-    /// [`EngineError::Refused`] if directories are missing that may know more, or too few are
-    /// here; [`EngineError::Damaged`] if something durable is intact nowhere;
+    /// [`EngineError::Refused`] if directories are missing that may know more, too few are here, or
+    /// none of them holds metadata and this is no first start; [`EngineError::Damaged`] if something durable is intact nowhere;
     /// [`EngineError::InUse`] if another process has a directory.
     pub fn open(
         settings: &EmbeddedSettings,

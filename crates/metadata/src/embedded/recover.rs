@@ -98,6 +98,9 @@ pub fn recover(
     let standing = loop {
         let standing = judge(&epochs, settings.min_journals, &settings.accept_loss)
             .map_err(EngineError::Refused)?;
+        if standing.in_force == 0 && !settings.first_start {
+            return Err(EngineError::Refused(missing_metadata(settings, &found)));
+        }
         let before = found.len();
         // The clean marks go before anything can change.
         found.retain(|directory| match CleanMark::remove(&*directory.files) {
@@ -119,6 +122,20 @@ pub fn recover(
     let index_path = first.index.clone();
     let start = Start { settings, found, epochs, standing, index_path, report, progress };
     start.run()
+}
+
+/// Says that no epoch is in force anywhere, although there should be one.
+fn missing_metadata(settings: &EmbeddedSettings, found: &[Found]) -> String {
+    let place = |found: &Found| {
+        let known = settings.directories.iter().find(|directory| directory.id == found.id);
+        known.map_or_else(|| name(&found.id), |known| known.path.display().to_string())
+    };
+    let places: Vec<_> = found.iter().map(place).collect();
+    format!(
+        "metadata is missing: there is none in {}, though this store was begun before; \
+         mount it or restore it there, or name empty directories to make a new store",
+        places.join(", ")
+    )
 }
 
 /// Locks the directories, and reads what they know of epochs. Those that cannot be read or written

@@ -21,7 +21,7 @@ pub fn run(arguments: Env) -> Result<()> {
     super::print(&format!("{:<9} {endpoint}\n", "endpoint"))?;
     super::print(&paste::lines(&Access {
         endpoint: &endpoint,
-        region: &config.storage.region,
+        region: &config.region(),
         access_key: &root.access_key,
         secret_key: secret,
     }))

@@ -64,7 +64,7 @@ fn greeting(config: &Config, larder: &Larder) -> String {
     let endpoint = config.server.public_url.clone().or(local).unwrap_or_default();
     text += &paste::lines(&Access {
         endpoint: &endpoint,
-        region: &config.storage.region,
+        region: &config.region(),
         access_key: &larder.access_key,
         secret_key: larder.new_secret.as_ref().map(|secret| secret.reveal()),
     });

@@ -84,8 +84,8 @@ impl Config {
         if storage.metadata.len() > METADATA_DIRECTORIES_MAX {
             faults.push("storage.metadata: at most 3 directories".into());
         }
-        if !is_name(&storage.region) {
-            faults.push(format!("storage.region: {:?} is not a region name", storage.region));
+        if let Some(region) = storage.region.as_ref().filter(|region| !is_name(region)) {
+            faults.push(format!("storage.region: {region:?} is not a region name"));
         }
         let copies = storage.copies.unwrap_or(1);
         if !(1..=COPIES_MAX).contains(&copies) {

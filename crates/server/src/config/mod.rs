@@ -18,6 +18,9 @@ use serde::{Deserialize, Serialize};
 pub use directory::Labelled;
 pub use secret::Secret;
 
+/// The default region of an operator who names none: the one clients ask for unasked.
+const REGION: &str = "us-east-1";
+
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
@@ -53,7 +56,7 @@ pub struct Tls {
 pub struct Storage {
     pub directories: Vec<String>,
     pub metadata: Vec<PathBuf>,
-    pub region: String,
+    pub region: Option<String>,
     pub copies: Option<usize>,
     pub min_copies: Option<usize>,
     pub accept_loss: Vec<String>,
@@ -119,7 +122,7 @@ impl Default for Storage {
         Self {
             directories: vec!["larder-data".into()],
             metadata: Vec::new(),
-            region: "us-east-1".into(),
+            region: None,
             copies: None,
             min_copies: None,
             accept_loss: Vec::new(),
@@ -130,7 +133,7 @@ impl Default for Storage {
 
 impl Default for Log {
     fn default() -> Self {
-        Self { format: LogFormat::Text, filter: "info,actix_server=warn".into() }
+        Self { format: LogFormat::Text, filter: "info,actix_server=warn,actix_http::h1=off".into() }
     }
 }
 
@@ -146,15 +149,30 @@ impl Config {
         toml::from_str(&text).with_context(|| format!("{} is wrong", path.display()))
     }
 
+    /// The default region: as set, else that of the first directory, unless one has no region.
+    pub fn region(&self) -> String {
+        if let Some(region) = &self.storage.region {
+            return region.clone();
+        }
+        let labelled = self.labelled("");
+        match labelled.first() {
+            Some(first) if labelled.iter().all(|it| !it.region.is_empty()) => first.region.clone(),
+            _ => REGION.to_owned(),
+        }
+    }
+
     /// The directories with their labels; an unlabelled one lies in the default region.
     pub fn directories(&self) -> Vec<Labelled> {
-        let region = &self.storage.region;
+        self.labelled(&self.region())
+    }
+
+    fn labelled(&self, region: &str) -> Vec<Labelled> {
         self.storage.directories.iter().map(|text| Labelled::parse(text, region)).collect()
     }
 
     /// All regions that have directories, the default one first.
     pub fn regions(&self) -> Vec<String> {
-        let mut regions = vec![self.storage.region.clone()];
+        let mut regions = vec![self.region()];
         for directory in self.directories() {
             if !regions.contains(&directory.region) {
                 regions.push(directory.region);
@@ -189,5 +207,15 @@ mod tests {
         let mut config = Config::default();
         config.storage.directories = vec!["eu/a=x".into(), "b=y".into(), "eu/b=z".into()];
         assert_eq!(config.regions(), ["us-east-1", "eu"]);
+        config.storage.region = Some("asia".into());
+        assert_eq!(config.regions(), ["asia", "eu"]);
+    }
+
+    #[test]
+    fn without_a_default_region_it_is_the_first_one_named() {
+        let mut config = Config::default();
+        assert_eq!(config.regions(), ["us-east-1"]);
+        config.storage.directories = vec!["eu/a=x".into(), "us-east-1/b=y".into()];
+        assert_eq!(config.regions(), ["eu", "us-east-1"]);
     }
 }

@@ -79,7 +79,12 @@ const SETTINGS: &[Setting] = &[
          counts at the first start only.",
     )
     .example(r#"["/mnt/disk1", "/mnt/disk2"]"#),
-    setting("storage.region", "Region of directories without a label, and the default of buckets."),
+    setting(
+        "storage.region",
+        "Region of directories without a label, and the default of buckets. \
+         Without it: the first region named, or us-east-1 if a directory has no region.",
+    )
+    .example(r#""us-east-1""#),
     setting(
         "storage.copies",
         "Copies of each object's bytes, in distinct zones first. \

@@ -16,11 +16,11 @@ use model::{
 
 use super::{
     Target,
-    read::{Found, find, object_of},
+    read::{Found, check_read, find, object_of},
     write::{WriteCondition, Written},
 };
 use crate::{
-    ContentReader, Need, Operation, Permit, Result, Service,
+    ContentReader, Error, Need, Operation, Permit, Result, Service,
     body::{Body, Digests},
     contents::{BODY_BYTES_MAX, Description, Stored},
 };
@@ -57,9 +57,8 @@ impl Operation for CopyObject {
     }
 
     async fn run(self, permit: Permit<'_, Self>, service: &Arc<Service>) -> Result<Self::Output> {
-        let found = find(service, &permit, &self.source).await?;
-        let mut object = object_of(&found.version)?;
-        self.source_preconditions.check_copy(&object.etag, found.version.modified_ms)?;
+        let (found, mut object) =
+            find_source(service, &permit, &self.source, &self.source_preconditions).await?;
         let (bucket, _) = permit.bucket(&self.bucket)?;
         if let Some(attributes) = &self.replace {
             object.attributes = attributes.clone();
@@ -122,6 +121,29 @@ impl CopyObject {
         object.checksum = stored.digests.checksum.clone();
         Ok(Some(stored))
     }
+}
+
+/// Finds the source of a copy and decides its conditions.
+///
+/// # Errors
+/// As a read of it, but for a delete marker named by its version: [`Condition::InvalidRequest`].
+pub(crate) async fn find_source<O>(
+    service: &Service,
+    permit: &Permit<'_, O>,
+    source: &Target,
+    conditions: &Preconditions,
+) -> Result<(Found, ObjectData)> {
+    let found = find(service, permit, source).await.map_err(|error| match error.condition {
+        Condition::MethodNotAllowed => {
+            let detail = "The source of a copy request may not specifically refer to a delete \
+                          marker by version id.";
+            Error::new(Condition::InvalidRequest, detail)
+        }
+        _ => error,
+    })?;
+    let object = object_of(&found.version)?;
+    check_read(conditions, &object, found.version.modified_ms)?;
+    Ok((found, object))
 }
 
 /// The bytes of an existing content as a body.

@@ -93,7 +93,8 @@ impl Operation for GetObject {
             None => service.layout(object.content).await?,
         };
         let range = facts.range.clone();
-        let reader = service.read_content(object.content, &layout, range, found.ticket)?;
+        let mut reader = service.read_content(object.content, &layout, range, found.ticket)?;
+        reader.read_ahead().await?;
         Ok((facts, reader))
     }
 }
@@ -190,7 +191,11 @@ pub(crate) fn object_of(version: &Version) -> Result<ObjectData> {
 }
 
 /// Decides the conditions of a read; a refusal names the entity tag, for the answer's header.
-fn check_read(conditions: &Preconditions, object: &ObjectData, modified_ms: i64) -> Result<()> {
+pub(crate) fn check_read(
+    conditions: &Preconditions,
+    object: &ObjectData,
+    modified_ms: i64,
+) -> Result<()> {
     conditions
         .check_read(&object.etag, modified_ms)
         .map_err(|condition| Error::from(condition).field("ETag", object.etag.to_string()))

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use metadata::{NewVersion, WrittenVersion};
 use model::{
     Condition,
-    names::{BucketName, ObjectKey},
+    names::{BucketName, ObjectKey, VersionSelector},
     policy::Action,
     preconditions::Preconditions,
     records::{Attributes, Bucket, Etag, ObjectData, Version, Versioning},
@@ -90,7 +90,7 @@ impl Operation for PutObject {
         service: &Arc<Service>,
     ) -> Result<Self::Output> {
         let (bucket, _) = permit.bucket(&self.bucket)?;
-        self.refuse_early(service, bucket).await?;
+        self.condition.refuse_early(service, bucket, &self.key).await?;
         let description = Description {
             bucket: bucket.id,
             bucket_name: bucket.name.to_string(),
@@ -126,15 +126,19 @@ impl Operation for PutObject {
     }
 }
 
-impl PutObject {
-    /// Refuses before the body is read what the commit would refuse after it.
-    async fn refuse_early(&self, service: &Service, bucket: &Bucket) -> Result<()> {
-        if self.condition.preconditions.is_empty() && !self.condition.forbid_overwrite {
+impl WriteCondition {
+    /// Refuses before anything is read or written what the commit would refuse after it.
+    pub(crate) async fn refuse_early(
+        &self,
+        service: &Service,
+        bucket: &Bucket,
+        key: &ObjectKey,
+    ) -> Result<()> {
+        if self.preconditions.is_empty() && !self.forbid_overwrite {
             return Ok(());
         }
-        let latest = model::names::VersionSelector::Latest;
-        let existing = service.metadata.version(bucket, &self.key, latest).await?;
+        let existing = service.metadata.version(bucket, key, VersionSelector::Latest).await?;
         let existing = existing.filter(|version| version.object.is_some());
-        Ok(self.condition.check(bucket, existing.as_ref())?)
+        Ok(self.check(bucket, existing.as_ref())?)
     }
 }

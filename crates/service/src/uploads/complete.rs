@@ -53,6 +53,7 @@ async fn read_parts(service: &Service, upload: &Upload) -> Result<(Guard, Vec<Pa
 impl CompleteUpload {
     async fn complete(&self, service: &Arc<Service>, bucket: &Bucket) -> Result<Written> {
         let upload = service.upload(bucket, &self.target).await?;
+        self.condition.refuse_early(service, bucket, &upload.key).await?;
         let (seen, uploaded) = read_parts(service, &upload).await?;
         let parts = self.choose(&upload, uploaded)?;
         let object = self.assemble(service, &upload, &parts)?;

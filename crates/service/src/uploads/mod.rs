@@ -22,8 +22,7 @@ use crate::{
     contents::{BODY_BYTES_MAX, Description},
     objects::{
         Target,
-        copy::CopiedBody,
-        read::{find, object_of},
+        copy::{CopiedBody, find_source},
         write::{WriteCondition, Written},
     },
 };
@@ -302,9 +301,8 @@ impl Operation for UploadPartCopy {
         check_number(self.number)?;
         let (bucket, _) = permit.bucket(&self.target.bucket)?;
         let upload = service.upload(bucket, &self.target).await?;
-        let found = find(service, &permit, &self.source).await?;
-        let object = object_of(&found.version)?;
-        self.source_preconditions.check_copy(&object.etag, found.version.modified_ms)?;
+        let (found, object) =
+            find_source(service, &permit, &self.source, &self.source_preconditions).await?;
         let range = match self.range {
             Some(range) => range.resolve_within(object.size_bytes)?,
             None => 0..object.size_bytes,

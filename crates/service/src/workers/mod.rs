@@ -1,6 +1,8 @@
 //! Background work: bounded, resumable steps, paced by one runner.
 
+mod origins;
 mod reclaim;
+mod repair;
 mod snapshot;
 mod sweep;
 
@@ -13,6 +15,7 @@ use tokio::sync::{oneshot, watch};
 use crate::{Result, Service};
 
 pub use reclaim::Reclaim;
+pub use repair::Repair;
 pub use snapshot::Snapshot;
 pub use sweep::Sweep;
 
@@ -59,8 +62,12 @@ impl Runner {
         let service = Arc::clone(service);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         thread::Builder::new().name("workers".to_owned()).spawn(move || {
-            let workers: [Box<dyn Worker>; 3] =
-                [Box::new(Reclaim), Box::new(Snapshot), Box::new(Sweep::default())];
+            let workers: [Box<dyn Worker>; 4] = [
+                Box::new(Reclaim::default()),
+                Box::new(Repair),
+                Box::new(Snapshot),
+                Box::new(Sweep::default()),
+            ];
             let runs = workers.map(|worker| run(worker, Arc::clone(&service), stopped.clone()));
             runtime.block_on(join_all(runs));
             drop(service);
@@ -84,6 +91,7 @@ async fn run(
     let name = worker.name();
     let mut pause_after_error = PAUSE_AFTER_ERROR;
     while !*stopped.borrow() {
+        let mut woken_by_queue = name == Reclaim::NAME;
         let pause = match worker.step(&service).await {
             Ok(progress) => {
                 metrics::counter!("larder_worker_steps_total", "worker" => name).increment(1);
@@ -97,6 +105,7 @@ async fn run(
                 metrics::counter!("larder_worker_errors_total", "worker" => name).increment(1);
                 let cause = error.source.as_ref().map(ToString::to_string);
                 tracing::error!(worker = name, %error, cause, "a worker's step failed");
+                woken_by_queue = false;
                 let pause = pause_after_error;
                 pause_after_error = (pause_after_error * 2).min(PAUSE_AFTER_ERROR_MAX);
                 pause
@@ -109,7 +118,7 @@ async fn run(
         tokio::select! {
             _ = stopped.changed() => {}
             () = tokio::time::sleep(pause) => {}
-            () = service.garbage_queued.notified(), if name == Reclaim::NAME => {}
+            () = service.garbage_queued.notified(), if woken_by_queue => {}
         }
     }
 }

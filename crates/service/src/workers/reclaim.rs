@@ -10,14 +10,20 @@ use metadata::{FreedBlob, QueuedGarbage};
 use model::{ContentId, UploadId, records::Garbage};
 
 use super::{Progress, Worker};
-use crate::{Result, Service, contents::segments};
+use crate::{Error, Result, Service, contents::segments};
 
 /// Entries looked at in one step.
-const STEP_ENTRIES: usize = 200;
+const STEP_ENTRIES: usize = 500;
 /// Parts of an upload freed in one commit.
 const STEP_PARTS: usize = 100;
 
-pub struct Reclaim;
+/// Walks the queue from end to end, over entries that have to wait or cannot be freed now.
+#[derive(Default)]
+pub struct Reclaim {
+    after: Option<QueuedGarbage>,
+    freed_in_walk: usize,
+    failure: Option<Error>,
+}
 
 impl Reclaim {
     pub const NAME: &'static str = "reclaim";
@@ -34,34 +40,40 @@ impl Worker for Reclaim {
     }
 
     async fn step(&mut self, service: &Arc<Service>) -> Result<Progress> {
-        while let Some(location) = service.unnamed.take(service.clock().now()) {
-            service.discard_unnamed(&location).await?;
+        while let Some((location, writing)) = service.unnamed.take() {
+            service.discard(&location).await?;
+            drop(writing);
         }
-        let mut freed = 0;
-        let mut after = None;
-        let mut looked_at = 0;
-        while looked_at < STEP_ENTRIES * 10 && freed < STEP_ENTRIES {
-            let entries = service.metadata.garbage(after.as_ref(), STEP_ENTRIES).await?;
-            let Some(last) = entries.last().cloned() else { break };
-            for entry in &entries {
-                looked_at += 1;
-                if service.readers.all_after(entry.since) && service.free(entry).await? {
-                    freed += 1;
-                }
+        let entries = service.metadata.garbage(self.after.as_ref(), STEP_ENTRIES).await?;
+        for entry in &entries {
+            if !service.readers.all_after(entry.since) {
+                continue;
             }
-            after = Some(last);
+            match service.free(entry).await {
+                Ok(true) => self.freed_in_walk += 1,
+                Ok(false) => {}
+                Err(error) => self.failure = Some(error),
+            }
         }
-        Ok(if freed > 0 { Progress::More } else { Progress::Idle })
+        self.after = entries.into_iter().last();
+        if self.after.is_some() {
+            return Ok(Progress::More);
+        }
+        // The end of the queue. What was freed may have queued more.
+        let freed = std::mem::take(&mut self.freed_in_walk);
+        match self.failure.take() {
+            Some(error) => Err(error),
+            None if freed > 0 => Ok(Progress::More),
+            None => Ok(Progress::Idle),
+        }
     }
 }
 
 impl Service {
-    /// Removes a blob that a failed write left, unless a commit named it after all.
-    async fn discard_unnamed(&self, location: &Location) -> Result<()> {
-        if !self.metadata.names_blob(&location.blob.0).await? {
-            self.blobs.remove(location).await?;
-        }
-        Ok(())
+    /// Queues a blob that a failed write left, unless a commit named it after all.
+    pub(super) async fn discard(&self, location: &Location) -> Result<()> {
+        let (blob, encoded) = (&location.blob.0, location.encode());
+        Ok(self.metadata.discard_blob(blob, &encoded, self.now_ms()).await?)
     }
 
     /// Does what an entry asks for; `false` if it has to wait.
@@ -71,6 +83,10 @@ impl Service {
             Garbage::Blob(location) => {
                 let freed = self.free_blob(location).await?;
                 self.metadata.dequeue(entry, Some(&freed)).await?;
+            }
+            Garbage::Unnamed(location) => {
+                self.blobs.remove(&self.decode_location(location)?).await?;
+                self.metadata.dequeue(entry, None).await?;
             }
             Garbage::Upload(upload) => {
                 self.free_parts(*upload, &HashSet::new()).await?;

@@ -3,10 +3,10 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use blobs::{FileCursor, IncarnationId, Location, SegmentInfo, SegmentKey};
+use blobs::{FileCursor, Location, SegmentInfo, SegmentKey};
 use model::ContentId;
 
-use super::{Progress, Worker};
+use super::{Progress, Worker, origins::Origins};
 use crate::{Result, Service, contents::segments};
 
 /// Files or records looked at in one step.
@@ -22,6 +22,7 @@ pub struct Sweep {
     files: FileWalk,
     queue: Vec<SegmentInfo>,
     known: HashMap<SegmentKey, Known>,
+    origins: Origins,
 }
 
 /// What is remembered of a sealed segment from look to look.
@@ -31,6 +32,8 @@ struct Known {
     sealed_at: u64,
     /// Live bytes after it was compacted as far as it goes.
     compacted_to: Option<i64>,
+    /// Queued for removal.
+    retired: bool,
 }
 
 #[derive(Default)]
@@ -77,9 +80,9 @@ impl Sweep {
         let page = service.blobs.orphan_candidates(from, STEP_ENTRIES).await?;
         for file in page.files {
             // A file without a readable header is damage to be looked at, not an orphan.
-            let Some(IncarnationId(incarnation)) = file.incarnation else { continue };
-            let ended = service.metadata.has_ended(&incarnation).await?;
-            if ended && !service.metadata.names_blob(&file.blob.0).await? {
+            let Some(incarnation) = file.incarnation else { continue };
+            let orphan = self.origins.may_lose_file(service, incarnation).await?;
+            if orphan && !service.metadata.names_blob(&file.blob.0).await? {
                 service.blobs.remove_file(file.directory, file.blob).await?;
             }
         }
@@ -92,7 +95,7 @@ impl Sweep {
     /// Looks which segments there are, for the steps to come.
     async fn look(&mut self, service: &Service) -> Result<()> {
         let segments = service.blobs.sealed_segments().await?;
-        let new = Known { sealed_at: service.writers.mark(), compacted_to: None };
+        let new = Known { sealed_at: service.writers.mark(), compacted_to: None, retired: false };
         let known: HashMap<_, _> = segments
             .iter()
             .map(|segment| (segment.key, self.known.get(&segment.key).copied().unwrap_or(new)))
@@ -105,14 +108,17 @@ impl Sweep {
     /// Retires a sealed segment without live bytes, and compacts a sparse one.
     async fn tend_segment(&mut self, service: &Service, segment: &SegmentInfo) -> Result<()> {
         let Some(known) = self.known.get_mut(&segment.key) else { return Ok(()) };
-        if !service.writers.all_after(known.sealed_at) {
+        if known.retired || !service.writers.all_after(known.sealed_at) {
+            return Ok(());
+        }
+        if !self.origins.may_lose_segment(service, segment.key).await? {
             return Ok(());
         }
         let key = segment.key.encode();
         let live = service.metadata.segment_live_bytes(&key).await?;
         let size = i64::try_from(segment.size_bytes).unwrap_or(i64::MAX);
         if live <= 0 {
-            service.metadata.retire_segment(&key, service.now_ms()).await?;
+            known.retired = service.metadata.retire_segment(&key, service.now_ms()).await?;
             service.garbage_queued.notify_one();
         } else if live < size / 100 * LIVE_PERCENT_MIN && known.compacted_to != Some(live) {
             service.compact(segment).await?;
@@ -140,16 +146,26 @@ impl Service {
     }
 
     async fn move_record(&self, id: ContentId, segment: &SegmentInfo) -> Result<()> {
+        let (_reading, writing) = (self.begin_read(), self.writers.begin());
         let Some(content) = self.metadata.content(id).await? else { return Ok(()) };
         let Some(encoded) = content.location else { return Ok(()) };
-        let location: Location = self.decode_location(&encoded)?;
+        let location = self.decode_location(&encoded)?;
         let moved = self.blobs.move_from_segment(&location, segment.key).await?;
-        if moved == location {
-            return Ok(());
-        }
-        let (old, new) = (segments(&location), segments(&moved));
-        let metadata = &self.metadata;
-        metadata.move_content(id, &encoded, &moved.encode(), &old, &new).await?;
+        self.move_content(&location, &moved).await?;
+        drop(writing);
         Ok(())
+    }
+
+    /// Commits that a content of one blob lies elsewhere now; `false` if it went meanwhile.
+    ///
+    /// The caller holds tickets for reading and writing from before it looked the location up, so
+    /// that neither the old nor the new place is freed in between.
+    pub(super) async fn move_content(&self, from: &Location, to: &Location) -> Result<bool> {
+        if from == to {
+            return Ok(true);
+        }
+        let (id, old, new) = (ContentId(from.blob.0), segments(from), segments(to));
+        let metadata = &self.metadata;
+        Ok(metadata.move_content(id, &from.encode(), &to.encode(), &old, &new).await?)
     }
 }

@@ -22,7 +22,11 @@ impl WireOperation for Create {
     const ROUTE: Route = Route::new("POST", Target::Object, "CreateMultipartUpload")
         .query(&["uploads"])
         .takes(&["sequential"])
-        .named("InitiateMultipartUpload");
+        .named("InitiateMultipartUpload")
+        .tested_by(
+            Some("tests/s3/test_multipart.py::test_metadata_comes_from_the_start_of_the_upload"),
+            Some("tests/oss/test_multipart.py::test_parts_give_the_crc_of_the_whole"),
+        );
     type Call = CreateUpload;
 
     async fn parse(request: &mut Request) -> Result<Self::Call> {

@@ -25,7 +25,11 @@ use crate::{
 pub struct ListParts;
 
 impl WireOperation for ListParts {
-    const ROUTE: Route = Route::new("GET", Target::Object, "ListParts").query(&["uploadId"]);
+    const ROUTE: Route =
+        Route::new("GET", Target::Object, "ListParts").query(&["uploadId"]).tested_by(
+            Some("tests/s3/test_multipart.py::test_parts_are_listed_in_pages"),
+            Some("tests/oss/test_multipart.py::test_parts_are_listed_in_pages"),
+        );
     type Call = uploads::ListParts;
 
     async fn parse(request: &mut Request) -> Result<Self::Call> {
@@ -44,7 +48,10 @@ pub struct ListUploads;
 
 impl WireOperation for ListUploads {
     const ROUTE: Route =
-        Route::new("GET", Target::Bucket, "ListMultipartUploads").query(&["uploads"]);
+        Route::new("GET", Target::Bucket, "ListMultipartUploads").query(&["uploads"]).tested_by(
+            Some("tests/s3/test_multipart.py::test_uploads_are_listed_in_pages_by_key_and_start"),
+            Some("tests/oss/test_listing.py::test_uploads_come_in_pages"),
+        );
     type Call = uploads::ListUploads;
 
     async fn parse(request: &mut Request) -> Result<Self::Call> {

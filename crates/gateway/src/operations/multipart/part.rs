@@ -5,7 +5,10 @@ use model::{
     preconditions::ByteRange,
     records::{Etag, Part},
 };
-use service::uploads::{AbortUpload, CopiedPart, UploadPart, UploadPartCopy};
+use service::{
+    Error,
+    uploads::{AbortUpload, CopiedPart, UploadPart, UploadPartCopy},
+};
 
 use super::target;
 use crate::{
@@ -21,8 +24,12 @@ use crate::{
 pub struct Upload;
 
 impl WireOperation for Upload {
-    const ROUTE: Route =
-        Route::new("PUT", Target::Object, "UploadPart").query(&["partNumber", "uploadId"]);
+    const ROUTE: Route = Route::new("PUT", Target::Object, "UploadPart")
+        .query(&["partNumber", "uploadId"])
+        .tested_by(
+            Some("tests/s3/test_multipart.py::test_the_same_part_again_replaces_the_first"),
+            Some("tests/oss/test_multipart.py::test_parts_give_the_crc_of_the_whole"),
+        );
     type Call = UploadPart;
 
     async fn parse(request: &mut Request) -> Result<Self::Call> {
@@ -55,7 +62,11 @@ pub struct Copy;
 impl WireOperation for Copy {
     const ROUTE: Route = Route::new("PUT", Target::Object, "UploadPartCopy")
         .query(&["partNumber", "uploadId"])
-        .header(&["copy-source"]);
+        .header(&["copy-source"])
+        .tested_by(
+            Some("tests/s3/test_multipart.py::test_a_range_can_be_copied_into_a_part"),
+            Some("tests/oss/test_multipart.py::test_a_range_can_be_copied_into_a_part"),
+        );
     type Call = UploadPartCopy;
 
     async fn parse(request: &mut Request) -> Result<Self::Call> {
@@ -80,6 +91,7 @@ impl WireOperation for Copy {
         }
         let mut reply = wire::xml(200, document.finish());
         if dialect == Dialect::Oss {
+            reply.add("etag", etag(dialect, part));
             answers::add_crc64(&mut reply, part.crc64);
         }
         if copied.source_versioned {
@@ -87,14 +99,22 @@ impl WireOperation for Copy {
         }
         Ok(reply)
     }
+
+    fn recover(request: &Request, error: Error) -> Result<Reply> {
+        Err(conditions::copy_refusal(request.dialect, error))
+    }
 }
 
 /// `DELETE /{bucket}/{key}?uploadId`
 pub struct Abort;
 
 impl WireOperation for Abort {
-    const ROUTE: Route =
-        Route::new("DELETE", Target::Object, "AbortMultipartUpload").query(&["uploadId"]);
+    const ROUTE: Route = Route::new("DELETE", Target::Object, "AbortMultipartUpload")
+        .query(&["uploadId"])
+        .tested_by(
+            Some("tests/s3/test_multipart.py::test_abort_drops_the_upload_and_its_parts"),
+            Some("tests/oss/test_multipart.py::test_abort_drops_everything"),
+        );
     type Call = AbortUpload;
 
     async fn parse(request: &mut Request) -> Result<Self::Call> {

@@ -16,7 +16,11 @@ use crate::{
 pub struct List;
 
 impl WireOperation for List {
-    const ROUTE: Route = Route::new("GET", Target::Bucket, "ListObjects").takes(&["list-type"]);
+    const ROUTE: Route =
+        Route::new("GET", Target::Bucket, "ListObjects").takes(&["list-type"]).tested_by(
+            Some("tests/s3/test_listing.py::test_version_1_in_pages_gives_everything_once"),
+            Some("tests/oss/test_listing.py::test_version_1_in_pages_gives_everything_once"),
+        );
     type Call = ListObjects;
 
     async fn parse(request: &mut Request) -> Result<Self::Call> {
@@ -35,7 +39,11 @@ impl WireOperation for List {
 pub struct ListV2;
 
 impl WireOperation for ListV2 {
-    const ROUTE: Route = Route::new("GET", Target::Bucket, "ListObjectsV2").query(&["list-type=2"]);
+    const ROUTE: Route =
+        Route::new("GET", Target::Bucket, "ListObjectsV2").query(&["list-type=2"]).tested_by(
+            Some("tests/s3/test_listing.py::test_version_2_in_pages_gives_everything_once"),
+            Some("tests/oss/test_listing.py::test_version_2_in_pages_gives_everything_once"),
+        );
     type Call = ListObjects;
 
     async fn parse(request: &mut Request) -> Result<Self::Call> {

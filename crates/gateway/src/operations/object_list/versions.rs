@@ -16,7 +16,10 @@ pub struct ListVersions;
 
 impl WireOperation for ListVersions {
     const ROUTE: Route =
-        Route::new("GET", Target::Bucket, "ListObjectVersions").query(&["versions"]);
+        Route::new("GET", Target::Bucket, "ListObjectVersions").query(&["versions"]).tested_by(
+            Some("tests/s3/test_versions.py::test_a_version_list_in_pages_gives_all_in_order"),
+            Some("tests/oss/test_listing.py::test_version_lists_come_in_pages"),
+        );
     type Call = list::ListVersions;
 
     async fn parse(request: &mut Request) -> Result<Self::Call> {

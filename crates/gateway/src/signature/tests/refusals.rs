@@ -247,7 +247,7 @@ fn a_header_signature_without_content_hash_needs_an_empty_body() {
          SignedHeaders=host;x-amz-date,Signature={PLACEHOLDER}"
     );
     let sample = get().header("x-amz-date", "20260102T030405Z").header("authorization", &value);
-    let payload = sample.clone().fill().verify().unwrap().payload;
+    let payload = sample.clone().fill().unwrap().verify().unwrap().payload;
     assert!(matches!(payload, Payload::Sha256([0xe3, 0xb0, ..])));
     for (name, value) in [("content-length", "1"), ("transfer-encoding", "chunked")] {
         let with_body = sample.clone().header(name, value);
@@ -262,7 +262,7 @@ fn a_date_header_alone_is_enough_for_s3_v4() {
             "AWS4-HMAC-SHA256 Credential=AKID/20260102/r/s3/aws4_request,\
              SignedHeaders=date;host,Signature={PLACEHOLDER}"
         );
-        let sample = get().header("date", date).header("authorization", &value).fill();
+        let sample = get().header("date", date).header("authorization", &value).fill().unwrap();
         assert_eq!(refused(&sample), None);
     }
 }
@@ -339,4 +339,25 @@ impl Sample {
             .parameter("Expires", "1767326645")
             .parameter("Signature", "x")
     }
+}
+
+/// The SDKs leave `accessmonitor` out of what they sign with V1.
+#[test]
+fn a_disputed_parameter_may_be_unsigned_in_a_header_but_never_in_a_url() {
+    let with_disputed = |presigned, target| {
+        let mut sample = Sample::new("GET", "bkt.example.com", target);
+        sample = sample.sign(Scheme::OssV1, presigned);
+        sample.parameter("accessmonitor", "")
+    };
+    assert!(with_disputed(false, "/").verify().is_ok());
+    for (presigned, target) in [(true, "/"), (false, "/k"), (true, "/k")] {
+        let refusal = with_disputed(presigned, target).verify().unwrap_err();
+        assert_eq!(refusal.condition, Condition::SignatureDoesNotMatch, "{presigned} {target}");
+    }
+    let signed = Sample::new("GET", "bkt.example.com", "/?accessmonitor");
+    assert!(signed.clone().sign(Scheme::OssV1, false).verify().is_ok());
+    assert!(signed.sign(Scheme::OssV1, true).verify().is_ok());
+    let mut acl = Sample::new("GET", "bkt.example.com", "/").sign(Scheme::OssV1, false);
+    acl = acl.parameter("acl", "").parameter("accessmonitor", "");
+    assert!(acl.verify().is_err(), "only the disputed parameter is forgiven");
 }

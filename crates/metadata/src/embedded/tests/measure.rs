@@ -14,7 +14,8 @@ const ENTRIES: usize = 1_000_000;
 fn open(path: &std::path::Path) -> (Embedded, super::super::RecoveryReport, f64) {
     let directory = MetadataDirectory { path: path.to_owned(), id: id(0) };
     let began = Instant::now();
-    let (engine, report) = Embedded::open(&EmbeddedSettings::new(vec![directory]), |_| {}).unwrap();
+    let settings = EmbeddedSettings { first_start: true, ..EmbeddedSettings::new(vec![directory]) };
+    let (engine, report) = Embedded::open(&settings, |_| {}).unwrap();
     (engine, report, began.elapsed().as_secs_f64())
 }
 

@@ -1,6 +1,7 @@
 //! Tests of the embedded engine: what it must do, and what it must survive.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
+mod beginnings;
 mod damage;
 mod epochs;
 mod full;
@@ -38,6 +39,7 @@ impl Store {
             snapshot_after_bytes: 16 << 10,
             io_timeout: Duration::from_secs(20),
             full_retry: Duration::ZERO,
+            first_start: true,
             ..EmbeddedSettings::new(Vec::new())
         };
         Self { power, disks, settings, directory: tempfile::tempdir().unwrap() }

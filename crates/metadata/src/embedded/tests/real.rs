@@ -16,6 +16,7 @@ fn settings(path: &Path, directories: usize) -> EmbeddedSettings {
         journal_bytes: 256 << 10,
         reserve_bytes: 512 << 10,
         cache_bytes: 4 << 20,
+        first_start: true,
         ..EmbeddedSettings::new(directories)
     }
 }

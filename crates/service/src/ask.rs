@@ -1,0 +1,54 @@
+//! A question for permission alone: may the caller do this, whatever the details are?
+//!
+//! The gateway asks it before it reads a document that holds the details.
+
+use std::sync::Arc;
+
+use model::{
+    names::{BucketName, ObjectKey},
+    policy::Action,
+};
+
+use crate::{Need, Operation, Permit, Result, Service};
+
+/// Asks for one action and does nothing.
+pub struct Ask {
+    action: Action,
+    about: About,
+}
+
+enum About {
+    Service,
+    Bucket(BucketName),
+    Object(BucketName, ObjectKey),
+}
+
+impl Ask {
+    pub const fn service(action: Action) -> Self {
+        Self { action, about: About::Service }
+    }
+
+    pub const fn bucket(action: Action, bucket: BucketName) -> Self {
+        Self { action, about: About::Bucket(bucket) }
+    }
+
+    pub const fn object(action: Action, bucket: BucketName, key: ObjectKey) -> Self {
+        Self { action, about: About::Object(bucket, key) }
+    }
+}
+
+impl Operation for Ask {
+    type Output = ();
+
+    fn needs(&self) -> Vec<Need<'_>> {
+        match &self.about {
+            About::Service => Need::service(self.action),
+            About::Bucket(bucket) => Need::bucket(self.action, bucket),
+            About::Object(bucket, key) => Need::object(self.action, bucket, key),
+        }
+    }
+
+    async fn run(self, _: Permit<'_, Self>, _: &Arc<Service>) -> Result<()> {
+        Ok(())
+    }
+}

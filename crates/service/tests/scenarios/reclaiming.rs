@@ -1,0 +1,58 @@
+//! The reclaim queue: everything goes, once, in whatever order.
+
+use model::{names::VersionSelector, records::Versioning};
+use service::{objects::write::WriteCondition, uploads::AbortUpload, workers::Progress};
+
+use crate::{Client, Store, Workers, assert_all_goes, assert_tidy, upload_target};
+
+/// The parts of a multipart object are freed once, even if the object's entry comes up before the
+/// one of the upload it was made of: that one had to wait for a reader.
+///
+/// Their bytes used to be taken from the segment's count twice, so that a segment with live bytes
+/// could look dead.
+#[tokio::test]
+async fn parts_are_freed_once_in_whatever_order_the_queue_comes_up() {
+    let mut store = Store::new(1).await;
+    let client = Client::with_bucket(&store, Versioning::Unversioned).await;
+    client.put("key", "read").await.expect("it is put");
+    let reader = client.open("key", VersionSelector::Latest).await.expect("it can be read");
+    let upload = client.create_upload("parts").await;
+    client.upload_part(&upload, 1, "one").await.expect("a part");
+    client.upload_part(&upload, 2, "two").await.expect("a part");
+    client.complete(&upload, WriteCondition::default()).await.expect("it completes");
+    store.clock.turn_ms(1);
+    // More entries than one step of the worker looks at.
+    for number in 0..501 {
+        client.put("key", &number.to_string()).await.expect("it is put");
+    }
+    store.clock.turn_ms(1);
+    client.delete("parts").await.expect("it is deleted");
+    let mut workers = Workers::default();
+    workers.reclaim(&store).await.expect("reclaim works");
+    drop(reader);
+    while workers.reclaim(&store).await.expect("reclaim works") == Progress::More {}
+    assert_tidy(&store, 1).await;
+    assert_all_goes(&mut store, &client, 1).await;
+}
+
+/// More parts than a row of metadata holds, and than a step of the worker frees.
+#[tokio::test]
+async fn objects_of_many_parts_go_without_a_trace() {
+    let mut store = Store::new(1).await;
+    let client = Client::with_bucket(&store, Versioning::Unversioned).await;
+    let (kept, aborted) =
+        (client.create_upload("kept").await, client.create_upload("aborted").await);
+    for number in 1..=600 {
+        client.upload_part(&kept, number, &format!("{number},")).await.expect("a part");
+        client.upload_part(&aborted, number, "lost").await.expect("a part");
+    }
+    client.complete(&kept, WriteCondition::default()).await.expect("it completes");
+    client.call(AbortUpload(upload_target(&aborted))).await.expect("it is aborted");
+    client.copy("kept", "copy", WriteCondition::default()).await.expect("it is copied");
+    client.delete("kept").await.expect("it is deleted");
+    assert_tidy(&store, 1).await;
+    let expected: String = (1..=600).map(|number| format!("{number},")).collect();
+    let found = client.get("copy", VersionSelector::Latest).await;
+    assert_eq!(found.as_deref(), Ok(expected.as_bytes()));
+    assert_all_goes(&mut store, &client, 1).await;
+}
