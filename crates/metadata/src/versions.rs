@@ -360,8 +360,7 @@ impl Metadata {
             }
             let version = self.version(&bucket, key, selector).await?;
             decide(version.as_ref())?;
-            // That nothing is there holds only if nothing moved while it was looked for.
-            let Some(version) = version else { return Ok(Try::Commit(draft, Removed::default())) };
+            let Some(version) = version else { return Ok(Try::Done(Removed::default())) };
 
             let is_current =
                 head.current.as_ref().is_some_and(|(current, _)| current.id == version.id);
@@ -370,6 +369,7 @@ impl Metadata {
             } else {
                 let history = keys::history(bucket.id, key, version.id.order);
                 let Some((_, guard)) = self.record::<Version>(&history).await? else {
+                    // It went, or it became current: then this fails, and the next try removes it.
                     return Ok(Try::Commit(draft, Removed::default()));
                 };
                 draft.expect(&guard);

@@ -54,7 +54,10 @@ pub fn key_in_a_document(text: &str) {
 
 /// Whether XML 1.0 has a place for every character.
 fn is_xml(text: &str) -> bool {
-    let has_no_place = |c: char| matches!(c, '\0'..='\x08' | '\x0b' | '\x0c' | '\x0e'..='\x1f' | '\u{fffe}' | '\u{ffff}');
+    let has_no_place = |c: char| {
+        let control = matches!(c, '\0'..='\x08' | '\x0b' | '\x0c' | '\x0e'..='\x1f');
+        control || matches!(c, '\u{fffe}' | '\u{ffff}')
+    };
     !text.contains(has_no_place)
 }
 

@@ -149,8 +149,9 @@ impl Embedded {
     ///
     /// # Errors
     /// [`EngineError::Refused`] if directories are missing that may know more, too few are here, or
-    /// none of them holds metadata and this is no first start; [`EngineError::Damaged`] if something durable is intact nowhere;
-    /// [`EngineError::InUse`] if another process has a directory.
+    /// none of them holds metadata and this is no first start; [`EngineError::Damaged`] if
+    /// something durable is intact nowhere; [`EngineError::InUse`] if another process has a
+    /// directory.
     pub fn open(
         settings: &EmbeddedSettings,
         progress: impl FnMut(Progress),

@@ -230,3 +230,58 @@ async fn disturb(client: Client, number: u64, seed: u64) {
         }
     }
 }
+
+/// A version is found by its id at any moment, though newer ones come and go and it is current at
+/// times and at times is not.
+#[tokio::test]
+async fn a_version_is_found_while_newer_ones_come_and_go() {
+    for seed in seeds(20) {
+        let store = Store::new(seed).await;
+        let client = Client::with_bucket(&store, Versioning::Suspended).await;
+        client.put("key", "null").await.expect("it is put");
+        client.set_versioning(Versioning::Enabled).await;
+        let second = client.put("key", "second").await.expect("it is put").client_id();
+        let come_and_go = async {
+            for _ in 0..15 {
+                let newer = client.put("key", "newer").await.expect("it is put").client_id();
+                client.remove("key", &newer).await.expect("it is removed");
+            }
+        };
+        let look = async |id: &str, text: &str| {
+            for _ in 0..40 {
+                let found = client.get("key", selector(id)).await;
+                assert_eq!(found.as_deref(), Ok(text.as_bytes()), "SEED={seed}: {id}");
+            }
+        };
+        join3(come_and_go, look(&second, "second"), look("null", "null")).await;
+    }
+}
+
+/// A copy of what is being deleted and freed is whole, or is none.
+#[tokio::test]
+async fn a_copy_of_what_is_being_deleted_is_whole_or_none() {
+    for seed in seeds(40) {
+        let mut store = Store::new(seed).await;
+        let client = Client::with_bucket(&store, Versioning::Unversioned).await;
+        let whole = "text".repeat(SMALL_BYTES_MAX);
+        client.put("source", &whole).await.expect("it is put");
+        let delete = async {
+            client.delete("source").await.expect("it is deleted");
+            Workers::default().finish(&store).await.expect("the workers work");
+        };
+        let copies = ["a", "b", "c"].map(|to| client.copy("source", to, WriteCondition::default()));
+        let (copied, ()) = join(join_all(copies), delete).await;
+        assert_tidy(&store, seed).await;
+        for (outcome, key) in copied.into_iter().zip(["a", "b", "c"]) {
+            let found = client.get(key, VersionSelector::Latest).await;
+            match outcome {
+                Ok(_) => assert!(found.as_deref() == Ok(whole.as_bytes()), "SEED={seed}: {key}"),
+                Err(condition) => {
+                    assert_eq!(condition, Condition::NoSuchKey, "SEED={seed}");
+                    assert_eq!(found, Err(Condition::NoSuchKey), "SEED={seed}");
+                }
+            }
+        }
+        assert_all_goes(&mut store, &client, seed).await;
+    }
+}

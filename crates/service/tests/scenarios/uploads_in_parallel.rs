@@ -4,7 +4,9 @@ use futures_util::future::{join, join_all, join4};
 use model::{Condition, names::VersionSelector, records::Versioning};
 use service::{objects::write::WriteCondition, uploads::AbortUpload};
 
-use crate::{Client, Store, assert_all_goes, assert_tidy, seeds, upload_target};
+use crate::{
+    Client, Store, assert_all_goes, assert_tidy, seeds, support::SMALL_BYTES_MAX, upload_target,
+};
 
 /// A completion sent twice, as an impatient client does, makes one version and one answer.
 #[tokio::test]
@@ -73,6 +75,38 @@ async fn an_upload_ends_once_whatever_happens_beside_it() {
         let usage = client.usage().await;
         assert_eq!((usage.uploads, usage.parts), (0, 0), "SEED={seed}");
         assert_tidy(&store, seed).await;
+        assert_all_goes(&mut store, &client, seed).await;
+    }
+}
+
+/// A part replaced while its upload completes is in the object as it was, or as it is now; it is
+/// never freed with the object still naming it.
+#[tokio::test]
+async fn a_part_replaced_during_the_completion_is_never_lost() {
+    for seed in seeds(100) {
+        let mut store = Store::new(seed).await;
+        let client = Client::with_bucket(&store, Versioning::Unversioned).await;
+        let upload = client.create_upload("key").await;
+        let long = |text: &str| text.repeat(SMALL_BYTES_MAX);
+        client.upload_part(&upload, 1, &long("old")).await.expect("a part");
+        let replace = async {
+            let parts = (0..3).map(|_| client.upload_part(&upload, 1, "new"));
+            join_all(parts).await
+        };
+        let completing = client.complete(&upload, WriteCondition::default());
+        let (completed, replaced) = join(completing, replace).await;
+        assert_tidy(&store, seed).await;
+        match completed {
+            Ok(_) => {
+                let found = client.get("key", VersionSelector::Latest).await.expect("it is whole");
+                assert!(found == long("old") || found == "new", "SEED={seed}");
+            }
+            Err(condition) => {
+                assert_eq!(condition, Condition::WriteConflict, "SEED={seed}");
+                assert!(replaced.contains(&Ok(())), "SEED={seed}");
+                client.complete(&upload, WriteCondition::default()).await.expect("it completes");
+            }
+        }
         assert_all_goes(&mut store, &client, seed).await;
     }
 }
