@@ -56,7 +56,7 @@ pub fn copy_source(oss: bool, text: &str, null: bool) {
     let name = format!("{}copy-source", dialect.header_prefix());
     let value = format!("/bkt/{}{version}", encode_path(key.as_str()));
     let headers = [(name.as_str(), value.as_str())];
-    let target = "/bkt/copy";
+    let target = "/other/copy";
     let call = parse::<object_copy::Copy>(dialect, ("PUT", target), &headers, Bytes::new());
     let source = call.map(|call| call.source).expect("a source");
     assert_eq!(source.key, key);

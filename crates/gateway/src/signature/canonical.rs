@@ -74,8 +74,8 @@ pub(super) fn line(lines: &mut Vec<u8>, name: &str, value: &[u8]) {
 /// All parameters but `left_out`, escaped and sorted by name, then value.
 ///
 /// - `bare`: whether an empty value is written without its `=`, as OSS does.
-pub(super) fn query(pairs: &[(String, String)], left_out: &str, bare: bool) -> String {
-    let kept = pairs.iter().filter(|(name, _)| name != left_out);
+pub(super) fn query(pairs: &[(String, String)], left_out: Option<&str>, bare: bool) -> String {
+    let kept = pairs.iter().filter(|(name, _)| Some(name.as_str()) != left_out);
     let mut pairs: Vec<_> = kept.map(|(name, value)| (encode(name), encode(value))).collect();
     pairs.sort_unstable();
     joined(pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())), bare)

@@ -75,7 +75,7 @@ pub(super) fn attempt(
 ) -> Attempt {
     let mut signed = names(request, "x-oss-");
     signed.extend(claim.named.iter().cloned());
-    let left_out = if claim.presigned { "x-oss-signature" } else { "" };
+    let left_out = claim.presigned.then_some("x-oss-signature");
     let query = query(pairs, left_out, true);
     let mark = if query.is_empty() { "" } else { "?" };
     let (named, resource) = (name_text(&claim.named), encode(request.address.resource()));

@@ -76,7 +76,7 @@ pub(super) fn attempt(
     pairs: &[(String, String)],
 ) -> Result<Attempt, Refusal> {
     let path = encode_path(request.address.resource());
-    let left_out = if claim.presigned { "x-oss-signature" } else { "" };
+    let left_out = claim.presigned.then_some("x-oss-signature");
     let query = query(pairs, left_out, true);
     let mut signed = names(request, "x-oss-");
     signed.extend(["content-type", "content-md5"].map(str::to_owned));

@@ -99,7 +99,7 @@ pub(super) fn attempts(
 ) -> Result<Vec<Attempt>, Refusal> {
     check_signed_headers(claim, request)?;
     let escaped = encode_path(decode(request.raw_path)?);
-    let left_out = if claim.presigned { "X-Amz-Signature" } else { "" };
+    let left_out = claim.presigned.then_some("X-Amz-Signature");
     let query = query(pairs, left_out, false);
     let scope = claim.scope()?.text();
     let stamp = claim.moment().map(Moment::iso_basic).unwrap_or_default();

@@ -102,6 +102,7 @@ impl Sample {
     }
 
     /// Signs at [`NOW`]; URLs live an hour.
+    #[cfg(test)]
     pub fn sign(self, scheme: Scheme, presigned: bool) -> Self {
         self.try_sign(scheme, presigned).unwrap()
     }
@@ -191,6 +192,8 @@ impl Sample {
     pub fn means(&self, other: &Self) -> bool {
         let meaning = |sample: &Self| {
             let mut pairs = query_pairs(&sample.query).ok()?;
+            // Nobody reads a parameter without name and value, nor do all clients sign it.
+            pairs.retain(|(name, value)| !name.is_empty() || !value.is_empty());
             pairs.sort_unstable();
             Some((decode(&sample.path).ok()?, pairs, sample.method.clone(), sample.host.clone()))
         };

@@ -19,6 +19,7 @@ use super::{Arriving, Presence, Query, Request};
 use crate::{address, dialect::Dialect, encoding::query_pairs, signature};
 
 /// An unsigned request to `127.0.0.1:9000`, region `us-east-1`.
+#[cfg(test)]
 pub fn request(
     dialect: Dialect,
     method: &str,

@@ -9,7 +9,7 @@ use model::{
 };
 use service::objects::write::WriteCondition;
 
-use crate::{Client, Store, assert_all_goes, assert_tidy, seeds};
+use crate::{Client, Store, assert_all_goes, assert_tidy, seeds, support::SMALL_BYTES_MAX};
 
 const EACH: [Versioning; 3] = [Versioning::Unversioned, Versioning::Enabled, Versioning::Suspended];
 
@@ -21,7 +21,9 @@ fn only_new() -> WriteCondition {
 
 /// Six puts at once: the one that went well, and what the others were told.
 async fn put_at_once(client: &Client, condition: &WriteCondition) -> (Vec<String>, Vec<Condition>) {
-    let texts: Vec<String> = (0..6).map(|number| format!("text {number}")).collect();
+    // Too long for a segment: what the losers stored must not stay as files.
+    let texts = (0..6).map(|number| format!("text {number}").repeat(SMALL_BYTES_MAX));
+    let texts: Vec<String> = texts.collect();
     let put = async |text: &String| {
         let put = client.put_if("key", text, condition.clone()).await;
         put.map(|_| text.clone())
@@ -41,7 +43,7 @@ async fn of_many_writes_that_want_a_new_key_one_wins() {
         assert_eq!(well.len(), 1, "SEED={seed}");
         assert_eq!(refused, [Condition::PreconditionFailed; 5], "SEED={seed}");
         let found = client.get("key", VersionSelector::Latest).await;
-        assert_eq!(found.as_deref(), Ok(well[0].as_bytes()), "SEED={seed}");
+        assert!(found.as_deref() == Ok(well[0].as_bytes()), "SEED={seed}");
         assert_eq!(client.versions().await.len(), 1, "SEED={seed}");
         assert_tidy(&store, seed).await;
         assert_all_goes(&mut store, &client, seed).await;
@@ -91,7 +93,7 @@ async fn of_many_writes_over_one_tag_one_wins() {
         assert_eq!(well.len(), 1, "SEED={seed}");
         assert_eq!(refused, [Condition::PreconditionFailed; 5], "SEED={seed}");
         let found = client.get("key", VersionSelector::Latest).await;
-        assert_eq!(found.as_deref(), Ok(well[0].as_bytes()), "SEED={seed}");
+        assert!(found.as_deref() == Ok(well[0].as_bytes()), "SEED={seed}");
         let kept = if versioning == Versioning::Enabled { 2 } else { 1 };
         assert_eq!(client.versions().await.len(), kept, "SEED={seed}");
         assert_all_goes(&mut store, &client, seed).await;

@@ -22,6 +22,9 @@ async fn all_versions_of_one_key_go_in_one_request() {
             .expect("it is written");
         }
         assert_eq!(client.versions().await.len(), 151, "SEED={seed}");
+        if seed == 0 {
+            store.engine.keep_in_step();
+        }
         client.remove_all(&client.versions().await).await;
         assert_eq!(client.versions().await.len(), 0, "SEED={seed}");
         assert_all_goes(&mut store, &client, seed).await;
@@ -65,5 +68,26 @@ async fn a_client_that_removes_page_by_page_gets_to_see_every_version() {
         }
         assert_eq!(removed, 18, "SEED={seed}, {limit} in a page");
         assert_all_goes(&mut store, &client, seed).await;
+    }
+}
+
+/// The place after a null version is known even when that is gone: nothing is listed again.
+#[tokio::test]
+async fn a_page_goes_on_after_a_null_version_that_is_gone() {
+    for seed in seeds(5) {
+        let store = Store::new(seed).await;
+        let client = Client::with_bucket(&store, Versioning::Enabled).await;
+        let older = client.put("key", "older").await.expect("it is put").client_id();
+        client.set_versioning(Versioning::Suspended).await;
+        client.put("key", "null").await.expect("it is put");
+        client.set_versioning(Versioning::Enabled).await;
+        let newer = client.put("key", "newer").await.expect("it is put").client_id();
+        let first = client.version_page(2, None).await;
+        let listed = first.entries.iter().map(|entry| entry.version.client_id());
+        assert_eq!(listed.collect::<Vec<_>>(), [newer, "null".to_owned()], "SEED={seed}");
+        client.remove("key", "null").await.expect("it is removed");
+        let second = client.version_page(2, first.next).await;
+        let listed = second.entries.iter().map(|entry| entry.version.client_id());
+        assert_eq!(listed.collect::<Vec<_>>(), [older], "SEED={seed}");
     }
 }

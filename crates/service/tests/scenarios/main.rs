@@ -16,6 +16,7 @@ mod emptying;
 mod origins;
 mod parallel_versions;
 mod reclaiming;
+mod repairing;
 mod strangers;
 #[path = "../support/mod.rs"]
 mod support;

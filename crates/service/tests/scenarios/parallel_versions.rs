@@ -79,18 +79,21 @@ async fn work(client: Client, number: u64, seed: u64, steps: u64, known: &RefCel
     }
 }
 
-/// The bytes of a write: some small, some in a file of their own.
+/// The bytes of a write: in a file of their own, or filling segments quickly, or few.
 fn text(number: u64, step: u64) -> String {
     let text = format!("{number}.{step} ");
-    if step.is_multiple_of(3) { text.repeat(SMALL_BYTES_MAX / 3) } else { text }
+    match step % 3 {
+        0 => text.repeat(SMALL_BYTES_MAX / 3),
+        1 => text.repeat(SMALL_BYTES_MAX / 12),
+        _ => text,
+    }
 }
 
 /// The workers at work meanwhile.
-async fn background(store: &Store) {
-    let mut workers = Workers::default();
-    for _ in 0..60 {
-        workers.reclaim(store).await.expect("reclaim works");
+async fn background(store: &Store, workers: &mut Workers) {
+    for _ in 0..100 {
         workers.sweep(store).await.expect("sweep works");
+        workers.reclaim(store).await.expect("reclaim works");
     }
 }
 
@@ -120,13 +123,15 @@ async fn acknowledged_versions_are_there_and_removed_ones_are_not() {
     for seed in seeds(40) {
         let mut store = Store::new(seed).await;
         let client = Client::with_bucket(&store, Versioning::Enabled).await;
+        let mut workers = Workers::default();
+        workers.finish(&store).await.expect("the workers work");
         let known = RefCell::new(Known::default());
         for key in KEYS {
             let version = client.put(key, "first").await.expect("it is put");
             known.borrow_mut().first.insert(key, version.client_id());
         }
         let clients = (0..6).map(|number| work(client.clone(), number, seed, 20, &known));
-        join(join_all(clients), background(&store)).await;
+        join(join_all(clients), background(&store, &mut workers)).await;
         check(&client, &known.into_inner(), seed).await;
         assert_tidy(&store, seed).await;
         assert_all_goes(&mut store, &client, seed).await;
@@ -192,6 +197,8 @@ async fn versions_stay_in_order_while_versioning_is_switched() {
     for seed in seeds(40) {
         let mut store = Store::new(seed).await;
         let client = Client::with_bucket(&store, Versioning::Unversioned).await;
+        let mut workers = Workers::default();
+        workers.finish(&store).await.expect("the workers work");
         let clients = (0..5).map(|number| disturb(client.clone(), number, seed));
         let switches = async {
             for versioning in [Versioning::Enabled, Versioning::Suspended].repeat(4) {
@@ -199,7 +206,7 @@ async fn versions_stay_in_order_while_versioning_is_switched() {
                 client.set_versioning(versioning).await;
             }
         };
-        join3(join_all(clients), switches, background(&store)).await;
+        join3(join_all(clients), switches, background(&store, &mut workers)).await;
         check_listings(&client, seed).await;
         assert_tidy(&store, seed).await;
         assert_all_goes(&mut store, &client, seed).await;
@@ -263,11 +270,15 @@ async fn a_copy_of_what_is_being_deleted_is_whole_or_none() {
     for seed in seeds(40) {
         let mut store = Store::new(seed).await;
         let client = Client::with_bucket(&store, Versioning::Unversioned).await;
+        let mut workers = Workers::default();
+        workers.finish(&store).await.expect("the workers work");
         let whole = "text".repeat(SMALL_BYTES_MAX);
         client.put("source", &whole).await.expect("it is put");
         let delete = async {
             client.delete("source").await.expect("it is deleted");
-            Workers::default().finish(&store).await.expect("the workers work");
+            for _ in 0..9 {
+                workers.reclaim(&store).await.expect("reclaim works");
+            }
         };
         let copies = ["a", "b", "c"].map(|to| client.copy("source", to, WriteCondition::default()));
         let (copied, ()) = join(join_all(copies), delete).await;

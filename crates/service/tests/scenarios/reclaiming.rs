@@ -5,6 +5,29 @@ use service::{objects::write::WriteCondition, uploads::AbortUpload, workers::Pro
 
 use crate::{Client, Store, Workers, assert_all_goes, assert_tidy, upload_target};
 
+/// What somebody reads is not freed before the end, and then it is.
+#[tokio::test]
+async fn what_is_being_read_is_kept_to_the_end() {
+    let mut store = Store::new(1).await;
+    let client = Client::with_bucket(&store, Versioning::Unversioned).await;
+    let whole = "0123456789".repeat(100_000);
+    client.put("key", &whole).await.expect("it is put");
+    let mut reader = client.open("key", VersionSelector::Latest).await.expect("it can be read");
+    let mut read = reader.next().await.expect("bytes").expect("they are whole").to_vec();
+    client.delete("key").await.expect("it is deleted");
+    let mut workers = Workers::default();
+    workers.finish(&store).await.expect("the workers work");
+    assert_eq!(store.blob_files().len(), 2, "two copies are still there");
+    while let Some(chunk) = reader.next().await {
+        read.extend_from_slice(&chunk.expect("they are whole"));
+    }
+    assert!(read == whole.as_bytes());
+    drop(reader);
+    workers.finish(&store).await.expect("the workers work");
+    assert_eq!(store.blob_files().len(), 0);
+    assert_all_goes(&mut store, &client, 1).await;
+}
+
 /// The parts of a multipart object are freed once, even if the object's entry comes up before the
 /// one of the upload it was made of: that one had to wait for a reader.
 ///

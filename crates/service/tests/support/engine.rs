@@ -1,7 +1,10 @@
 //! The engine in memory with the liberties its trait grants: answers come late, so that concurrent
 //! operations overtake each other differently with each seed, and pages are short.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{
+    Mutex, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
 
 use async_trait::async_trait;
 use blobs::faulty::Random;
@@ -13,11 +16,19 @@ use metadata::engine::{
 pub struct Uneven {
     rows: Memory,
     random: Mutex<Random>,
+    in_step: AtomicBool,
 }
 
 impl Uneven {
     pub fn new(seed: u64) -> Self {
-        Self { rows: Memory::default(), random: Mutex::new(Random(seed)) }
+        let random = Mutex::new(Random(seed));
+        Self { rows: Memory::default(), random, in_step: AtomicBool::new(false) }
+    }
+
+    /// From now on concurrent operations go in step: all read the same, then one after another
+    /// commits, as they do when many commits share one sync.
+    pub fn keep_in_step(&self) {
+        self.in_step.store(true, Ordering::SeqCst);
     }
 
     fn draw(&self, below: u64) -> u64 {
@@ -25,7 +36,8 @@ impl Uneven {
     }
 
     async fn wait(&self) {
-        for _ in 0..self.draw(4) {
+        let turns = if self.in_step.load(Ordering::SeqCst) { 1 } else { self.draw(4) };
+        for _ in 0..turns {
             tokio::task::yield_now().await;
         }
     }

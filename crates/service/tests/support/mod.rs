@@ -1,6 +1,8 @@
 //! A store in one process for tests: metadata in memory, blobs on simulated disks, and a clock and
 //! randomness by seed. A start can be repeated, with or without a power loss.
 
+#![allow(dead_code, reason = "each test program uses a part")]
+
 mod audit;
 mod engine;
 
@@ -150,6 +152,16 @@ impl Store {
         };
         let facts = Facts { principal, ..Facts::system("", now_ms) };
         Caller::from_facts(facts, account.cloned())
+    }
+
+    /// Flips a bit at `byte` in one copy of the only large blob: `copy` is 0 or 1.
+    pub fn damage(&self, copy: usize, byte: u64) {
+        let file = |disk: &SimDisk| {
+            disk.files().into_iter().map(|(name, _)| name).find(|name| name.starts_with("blobs/"))
+        };
+        let mut holders = self.disks.iter().filter_map(|disk| Some((disk, file(disk)?)));
+        let (disk, file) = holders.nth(copy).expect("a copy");
+        disk.flip_bit(&file, byte, 3);
     }
 
     /// Names of the files of large blobs, one for each copy.

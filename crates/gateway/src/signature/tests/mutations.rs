@@ -177,3 +177,12 @@ fn a_signed_text_of_s3_v2_has_one_reading() {
     assert!(split.header("x-amz-meta-a", "b").is_refused());
     assert!(!sign("response-content-disposition=a%26b.txt%3D1").is_refused());
 }
+
+#[test]
+fn a_parameter_without_a_name_is_bound_too() {
+    for (scheme, presigned) in ALL {
+        let whole_query = matches!(scheme, Scheme::S3V4 | Scheme::OssV2 | Scheme::OssV4);
+        let changed = whole(scheme, presigned).parameter("", "x");
+        assert!(!whole_query || changed.is_refused(), "{scheme:?} {presigned}");
+    }
+}
