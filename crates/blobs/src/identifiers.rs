@@ -75,11 +75,10 @@ impl SegmentId {
     /// Reads the last part of [`Self::file`]; `None` for names that are not ours.
     pub(crate) fn parse(name: &str) -> Option<Self> {
         let (incarnation, number) = name.split_once('-')?;
-        if number.len() != 16 {
-            return None;
-        }
         let number = u64::from_str_radix(number, 16).ok()?;
-        Some(Self { incarnation: incarnation.parse().ok()?, number })
+        let segment = Self { incarnation: incarnation.parse().ok()?, number };
+        // One segment has one name: no capitals, no sign.
+        segment.file().ends_with(&format!("/{name}")).then_some(segment)
     }
 }
 
@@ -112,5 +111,21 @@ impl SegmentKey {
         let incarnation = IncarnationId(*incarnation);
         let segment = SegmentId { incarnation, number: u64::from_be_bytes(number) };
         Ok(Self { directory: DirectoryId(*directory), segment })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_segment_has_one_name() {
+        let incarnation = "0123456789abcdef0123456789abcdef";
+        let name = |number: &str| format!("{incarnation}-{number}");
+        let segment = SegmentId::parse(&name("00000000000000ab")).unwrap();
+        assert_eq!(segment.file(), format!("segments/{}", name("00000000000000ab")));
+        for number in ["00000000000000AB", "+0000000000000ab", "ab", "000000000000000ab", ""] {
+            assert_eq!(SegmentId::parse(&name(number)), None, "{number}");
+        }
     }
 }

@@ -19,7 +19,7 @@ use super::snapshot::{self, SnapshotId};
 use crate::engine::resolve::Change;
 use crate::engine::{KEY_BYTES_MAX, Row, Sequence};
 
-const ID: FileId = FileId { epoch: 1, base: 5, nonce: 7 };
+const ID: FileId = FileId { epoch: 1, base: u64::MAX - 6, nonce: 7 };
 const GROUP_HEADER_BYTES: usize = 64;
 const RECORD_HEADER_BYTES: usize = 20;
 
@@ -62,17 +62,22 @@ pub fn raw_journal(bytes: &[u8]) {
 
 fn write_journal(groups: &Groups) -> (Vec<Record>, Vec<u8>, Vec<usize>) {
     let (mut records, mut starts) = (Vec::new(), Vec::new());
-    let (mut file, mut chain, mut next) = (ID.header(ID.base), ID.seed(), ID.base + 1);
+    // The seventh record is the last that there can be.
+    let (mut file, mut chain, mut next) = (ID.header(ID.base), ID.seed(), Some(ID.base));
     file.resize(FILE_HEADER_BYTES as usize, 0);
     for group in groups.iter().filter(|group| !group.is_empty()) {
         let mut writer = GroupWriter::new(ID, chain, ID.base);
         for changes in group {
+            next = next.and_then(|last| last.checked_add(1));
+            let Some(sequence) = next else { break };
             let mut changes = changes.clone();
             changes.iter_mut().for_each(|(key, _)| key.truncate(KEY_BYTES_MAX));
-            let record = Record { sequence: next, changes };
+            let record = Record { sequence, changes };
             writer.push(&record);
             records.push(record);
-            next += 1;
+        }
+        if writer.bytes() == 0 {
+            break;
         }
         let (bytes, after) = writer.finish();
         starts.push(file.len());

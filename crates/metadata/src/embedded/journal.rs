@@ -247,9 +247,13 @@ impl<'a> Reader<'a> {
                 if record.sequence != next {
                     return Ok(Some(next));
                 }
-                next += 1;
+                let complete = next >= to;
+                next = next.saturating_add(1);
                 if (from..=to).contains(&record.sequence) {
                     each(record)?;
+                }
+                if complete {
+                    return Ok(None);
                 }
             }
             let end = header.first.saturating_add(u64::from(header.count));

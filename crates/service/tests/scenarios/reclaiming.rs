@@ -1,5 +1,6 @@
 //! The reclaim queue: everything goes, once, in whatever order.
 
+use futures_util::future::join;
 use model::{names::VersionSelector, records::Versioning};
 use service::{objects::write::WriteCondition, uploads::AbortUpload, workers::Progress};
 
@@ -25,6 +26,32 @@ async fn what_is_being_read_is_kept_to_the_end() {
     drop(reader);
     workers.finish(&store).await.expect("the workers work");
     assert_eq!(store.blob_files().len(), 0);
+    assert_all_goes(&mut store, &client, 1).await;
+}
+
+/// Bytes that are stored and not named yet lie in a segment that looks dead: it waits for them.
+#[tokio::test]
+async fn a_segment_outlives_the_write_that_is_about_to_name_a_record_in_it() {
+    let mut store = Store::new(1).await;
+    let client = Client::with_bucket(&store, Versioning::Unversioned).await;
+    store.engine.hold_next_commit();
+    let slow = client.put("slow", "slow");
+    let meanwhile = async {
+        store.engine.holding().await;
+        // Fills the segments that hold the slow write's bytes, and several others.
+        let text = "8 bytes ".repeat(1024);
+        for number in 0..50 {
+            client.put(&number.to_string(), &text).await.expect("it is put");
+        }
+        client.remove_all(&client.versions().await).await;
+        Workers::default().finish(&store).await.expect("the workers work");
+        store.engine.release();
+    };
+    let (written, ()) = join(slow, meanwhile).await;
+    written.expect("it is put");
+    let found = client.get("slow", VersionSelector::Latest).await;
+    assert_eq!(found.as_deref(), Ok(b"slow".as_slice()));
+    assert_tidy(&store, 1).await;
     assert_all_goes(&mut store, &client, 1).await;
 }
 

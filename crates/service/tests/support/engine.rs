@@ -12,17 +12,27 @@ use metadata::engine::{
     Commit, CommitError, Direction, Engine, EngineError, EngineStatus, Page, Row, ScanRange,
     Sequence, SnapshotReport, memory::Memory,
 };
+use tokio::sync::Notify;
 
 pub struct Uneven {
     rows: Memory,
     random: Mutex<Random>,
     in_step: AtomicBool,
+    hold_next: AtomicBool,
+    held: Notify,
+    released: Notify,
 }
 
 impl Uneven {
     pub fn new(seed: u64) -> Self {
-        let random = Mutex::new(Random(seed));
-        Self { rows: Memory::default(), random, in_step: AtomicBool::new(false) }
+        Self {
+            rows: Memory::default(),
+            random: Mutex::new(Random(seed)),
+            in_step: AtomicBool::new(false),
+            hold_next: AtomicBool::new(false),
+            held: Notify::new(),
+            released: Notify::new(),
+        }
     }
 
     /// From now on concurrent operations go in step: all read the same, then one after another
@@ -31,15 +41,42 @@ impl Uneven {
         self.in_step.store(true, Ordering::SeqCst);
     }
 
+    /// Keeps the next commit waiting until [`Self::release`].
+    pub fn hold_next_commit(&self) {
+        self.hold_next.store(true, Ordering::SeqCst);
+    }
+
+    /// Waits until a commit is held.
+    pub async fn holding(&self) {
+        self.held.notified().await;
+    }
+
+    pub fn release(&self) {
+        self.released.notify_one();
+    }
+
     fn draw(&self, below: u64) -> u64 {
         self.random.lock().unwrap_or_else(PoisonError::into_inner).below(below)
     }
 
     async fn wait(&self) {
-        let turns = if self.in_step.load(Ordering::SeqCst) { 1 } else { self.draw(4) };
-        for _ in 0..turns {
+        if self.in_step.load(Ordering::SeqCst) {
+            return;
+        }
+        for _ in 0..self.draw(4) {
             tokio::task::yield_now().await;
         }
+    }
+
+    async fn wait_to_commit(&self) {
+        if self.in_step.load(Ordering::SeqCst) {
+            tokio::task::yield_now().await;
+        }
+        if self.hold_next.swap(false, Ordering::SeqCst) {
+            self.held.notify_one();
+            self.released.notified().await;
+        }
+        self.wait().await;
     }
 }
 
@@ -68,7 +105,7 @@ impl Engine for Uneven {
     }
 
     async fn commit(&self, commit: Commit) -> Result<Sequence, CommitError> {
-        self.wait().await;
+        self.wait_to_commit().await;
         self.rows.commit(commit).await
     }
 

@@ -78,6 +78,24 @@ fn a_journal_reads_as_it_was_written() {
 }
 
 #[test]
+fn the_last_number_there_is_reads_without_an_overflow() {
+    let id = FileId { epoch: 3, base: u64::MAX - 1, nonce: 77 };
+    let mut writer = GroupWriter::new(id, id.seed(), id.base);
+    writer.push(&record(u64::MAX));
+    let file = [id.header(id.base), writer.finish().0].concat();
+    let files = files_with(&id.name(), file);
+    let mut reader = Reader::new(&*files, id);
+    let summary = reader.summary().unwrap();
+    let mut records = Vec::new();
+    let mut each = |record| {
+        records.push(record);
+        Ok::<_, std::io::Error>(())
+    };
+    let missing = reader.replay(&summary.segments[0], (0, u64::MAX), &mut each).unwrap();
+    assert_eq!((missing, records), (None, vec![record(u64::MAX)]));
+}
+
+#[test]
 fn a_journal_cut_anywhere_keeps_whole_records_only() {
     let (file, _) = journal();
     for length in 0..file.len() {

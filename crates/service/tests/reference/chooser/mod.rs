@@ -156,6 +156,7 @@ impl Chooser<'_> {
             10..13 => VersionSelector::Null,
             13 => VersionSelector::Id(VersionId { order: self.random.below(5), random: 1 }),
             _ if ids.is_empty() => VersionSelector::Latest,
+            14..17 => VersionSelector::Id(ids[0]),
             _ => VersionSelector::Id(self.pick(&ids)),
         }
     }
