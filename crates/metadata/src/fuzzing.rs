@@ -41,19 +41,22 @@ pub fn row_keys(text: &str, bucket: u64, order: u64, bytes: &[u8]) {
 /// Reads `bytes` as a record of one of the families.
 pub fn record(kind: u8, bytes: &[u8]) -> bool {
     match kind % 11 {
-        0 => read::<records::Account>(bytes).is_some(),
-        1 => read::<records::AccessKey>(bytes).is_some(),
-        2 => read::<records::Bucket>(bytes).is_some(),
-        3 => read::<records::Version>(bytes).is_some_and(|it| it.object.is_none() && it.null),
-        4 => read::<records::Content>(bytes).is_some_and(|it| it.part_rows > 0),
-        5 => read::<records::ContentPart>(bytes).is_some(),
-        6 => read::<records::Upload>(bytes).is_some(),
-        7 => read::<records::Part>(bytes).is_some(),
-        8 => read::<records::FinishedUpload>(bytes).is_some(),
-        9 => read::<records::Garbage>(bytes)
-            .is_some_and(|it| matches!(it, records::Garbage::Draft { rows: 3, .. })),
-        _ => read::<records::Etag>(bytes).is_some(),
+        0 => drop(read::<records::Account>(bytes)),
+        1 => drop(read::<records::AccessKey>(bytes)),
+        2 => drop(read::<records::Bucket>(bytes)),
+        3 => return read::<records::Version>(bytes).is_some_and(|it| it.object.is_none()),
+        4 => drop(read::<records::Content>(bytes)),
+        5 => drop(read::<records::ContentPart>(bytes)),
+        6 => drop(read::<records::Upload>(bytes)),
+        7 => drop(read::<records::Part>(bytes)),
+        8 => drop(read::<records::FinishedUpload>(bytes)),
+        9 => {
+            let rare = |it| matches!(it, records::Garbage::Draft { rows: 3, .. });
+            return read::<records::Garbage>(bytes).is_some_and(rare);
+        }
+        _ => drop(read::<records::Etag>(bytes)),
     }
+    false
 }
 
 /// A record that reads is written so that it reads the same.

@@ -29,7 +29,8 @@ pub fn headers(oss: bool, target: &str, headers: &[(&str, &str)], size_bytes: u6
             for range in [range.resolve(size_bytes), range.resolve_within(size_bytes)] {
                 let Ok(range) = range else { continue };
                 assert!(range.start < range.end && range.end <= size_bytes);
-                rare |= range == (7..8) && reading.preconditions.if_match.is_some();
+                let if_match = &reading.preconditions.if_match;
+                rare |= range.end - range.start == 3 && if_match.is_some();
             }
         }
     }
