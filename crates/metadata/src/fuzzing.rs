@@ -41,22 +41,20 @@ pub fn row_keys(text: &str, bucket: u64, order: u64, bytes: &[u8]) {
 /// Reads `bytes` as a record of one of the families.
 pub fn record(kind: u8, bytes: &[u8]) -> bool {
     match kind % 11 {
-        0 => drop(read::<records::Account>(bytes)),
-        1 => drop(read::<records::AccessKey>(bytes)),
-        2 => drop(read::<records::Bucket>(bytes)),
-        3 => return read::<records::Version>(bytes).is_some_and(|it| it.object.is_none()),
-        4 => drop(read::<records::Content>(bytes)),
-        5 => drop(read::<records::ContentPart>(bytes)),
-        6 => drop(read::<records::Upload>(bytes)),
-        7 => drop(read::<records::Part>(bytes)),
-        8 => drop(read::<records::FinishedUpload>(bytes)),
-        9 => {
-            let rare = |it| matches!(it, records::Garbage::Draft { rows: 3, .. });
-            return read::<records::Garbage>(bytes).is_some_and(rare);
-        }
-        _ => drop(read::<records::Etag>(bytes)),
+        0 => read::<records::Account>(bytes).is_some_and(|it| it.email.is_some()),
+        1 => read::<records::AccessKey>(bytes).is_some_and(|it| it.sealed_secret.len() == 1),
+        2 => read::<records::Bucket>(bytes)
+            .is_some_and(|it| it.versioning == records::Versioning::Suspended),
+        3 => read::<records::Version>(bytes).is_some_and(|it| it.null || it.object.is_none()),
+        4 => read::<records::Content>(bytes).is_some_and(|it| it.part_rows == 3),
+        5 => read::<records::ContentPart>(bytes).is_some_and(|it| it.number == 3),
+        6 => read::<records::Upload>(bytes).is_some_and(|it| it.sequential),
+        7 => read::<records::Part>(bytes).is_some_and(|it| it.number == 3),
+        8 => read::<records::FinishedUpload>(bytes).is_some_and(|it| !it.versioned),
+        9 => read::<records::Garbage>(bytes)
+            .is_some_and(|it| matches!(it, records::Garbage::Draft { rows: 3, .. })),
+        _ => read::<records::Etag>(bytes).is_some_and(|it| it.parts == Some(3)),
     }
-    false
 }
 
 /// A record that reads is written so that it reads the same.

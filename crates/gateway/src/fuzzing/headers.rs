@@ -30,7 +30,7 @@ pub fn headers(oss: bool, target: &str, headers: &[(&str, &str)], size_bytes: u6
                 let Ok(range) = range else { continue };
                 assert!(range.start < range.end && range.end <= size_bytes);
                 let if_match = &reading.preconditions.if_match;
-                rare |= range.end - range.start == 3 && if_match.is_some();
+                rare |= (2..4).contains(&(range.end - range.start)) && if_match.is_some();
             }
         }
     }
