@@ -137,7 +137,7 @@ fn decide(
     statements.extend(facts.root.then(|| Statement {
         effect: Effect::Allow,
         principals: Principals::AnyAccount,
-        actions: Actions::Some(vec![Action::AdminAccounts]),
+        actions: Actions::Some(vec![Action::AdminAccounts, Action::AdminStore]),
         resources: Resources::Service,
     }));
     statements

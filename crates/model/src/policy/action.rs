@@ -19,6 +19,7 @@ macro_rules! actions {
 actions! {
     AbortMultipartUpload,
     AdminAccounts,
+    AdminStore,
     CreateBucket,
     DeleteBucket,
     DeleteBucketConfiguration,
