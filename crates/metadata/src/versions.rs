@@ -13,7 +13,7 @@ use model::{
 
 use crate::{
     Error, Guard, Metadata, NewContent, Result,
-    engine::{Direction, ScanRange},
+    engine::{Direction, Row, ScanRange},
     keys,
     transaction::{Draft, Try, decode_row},
     usage::Change,
@@ -78,49 +78,59 @@ impl Metadata {
         key: &ObjectKey,
         selector: VersionSelector,
     ) -> Result<Option<Version>> {
-        let mut known = self.current(bucket, key).await?;
+        match selector {
+            VersionSelector::Latest => match self.current(bucket, key).await? {
+                Some((version, _)) => Ok(Some(version)),
+                None => Ok(self.newest(bucket, key, None).await?.map(|(version, _)| version)),
+            },
+            VersionSelector::Null => self.null_version(bucket, key).await,
+            VersionSelector::Id(id) => {
+                let history = keys::history(bucket.id, key, id.order);
+                let [current, older] = self.current_and(bucket, key, history).await?;
+                for (key, row) in [current, older].into_iter().flatten() {
+                    let version: Version = decode_row(&key, &row)?;
+                    // The null version goes by the name `null` only.
+                    if version.id == id && !version.null {
+                        return Ok(Some(version));
+                    }
+                }
+                Ok(None)
+            }
+        }
+    }
+
+    async fn null_version(&self, bucket: &Bucket, key: &ObjectKey) -> Result<Option<Version>> {
         for _ in 0..COMMIT_TRIES_MAX {
-            let guard = known.as_ref().map(|(_, guard)| guard.clone());
-            let current = known.map(|(version, _)| version);
-            let found = self.find(bucket, key, selector, current).await?;
-            if found.is_some() {
-                return Ok(found.filter(|version| !named_by_id_but_null(version, selector)));
+            let order = keys::null_order(bucket.id, key);
+            let [current, order] = self.current_and(bucket, key, order).await?;
+            if let Some((key, row)) = current {
+                let version: Version = decode_row(&key, &row)?;
+                if version.null {
+                    return Ok(Some(version));
+                }
             }
-            // Versions move between the families; while the current one stands still, none does.
-            known = self.current(bucket, key).await?;
-            if known.as_ref().map(|(_, guard)| guard) == guard.as_ref() {
-                return Ok(None);
+            let Some((order_key, order)) = order else { return Ok(None) };
+            let row = keys::history(bucket.id, key, decode_row(&order_key, &order)?);
+            let version = self.record::<Version>(&row).await?.map(|(version, _)| version);
+            if version.as_ref().is_some_and(|version| version.null) {
+                return Ok(version);
             }
+            // It moved meanwhile.
         }
         Err(Error::Busy)
     }
 
-    /// Looks at the current version first, then in the history.
-    async fn find(
+    /// The current row and another one, with their keys, read at one moment: a version that moves
+    /// between the families is in one of them.
+    async fn current_and(
         &self,
         bucket: &Bucket,
         key: &ObjectKey,
-        selector: VersionSelector,
-        current: Option<Version>,
-    ) -> Result<Option<Version>> {
-        match selector {
-            VersionSelector::Latest if current.is_some() => Ok(current),
-            VersionSelector::Latest => {
-                Ok(self.newest(bucket, key, None).await?.map(|(version, _)| version))
-            }
-            VersionSelector::Null => match current.filter(|version| version.null) {
-                Some(version) => Ok(Some(version)),
-                None => Ok(self.null(bucket, key).await?.map(|(version, _)| version)),
-            },
-            VersionSelector::Id(id) => match current.filter(|version| version.id == id) {
-                Some(version) => Ok(Some(version)),
-                None => {
-                    let row = keys::history(bucket.id, key, id.order);
-                    let found = self.record::<Version>(&row).await?.map(|(version, _)| version);
-                    Ok(found.filter(|version| version.id == id))
-                }
-            },
-        }
+        other: Vec<u8>,
+    ) -> Result<[Option<(Vec<u8>, Row)>; 2]> {
+        let keys = [keys::current(bucket.id, key.as_str().as_bytes()), other];
+        let mut rows = self.engine.get_many(&keys).await?.into_iter();
+        Ok(keys.map(|key| Some((key, rows.next()??))))
     }
 
     async fn current(&self, bucket: &Bucket, key: &ObjectKey) -> Result<Option<(Version, Guard)>> {
@@ -159,8 +169,8 @@ impl Metadata {
         let row = keys::null_order(bucket.id, key);
         for _ in 0..COMMIT_TRIES_MAX {
             let Some((order, guard)) = self.record::<u64>(&row).await? else { return Ok(None) };
-            let version = self.record(&keys::history(bucket.id, key, order)).await?;
-            if let Some((version, _)) = version {
+            let version = self.record::<Version>(&keys::history(bucket.id, key, order)).await?;
+            if let Some((version, _)) = version.filter(|(version, _)| version.null) {
                 return Ok(Some((version, guard)));
             }
             // Another one took its place meanwhile.
@@ -368,8 +378,12 @@ impl Metadata {
                 draft.delete(row);
             } else {
                 let history = keys::history(bucket.id, key, version.id.order);
-                let Some((_, guard)) = self.record::<Version>(&history).await? else {
-                    // It went, or it became current: then this fails, and the next try removes it.
+                let found = self.record::<Version>(&history).await?;
+                let same = found.filter(|(found, _)| found.id == version.id);
+                let Some((_, guard)) = same else {
+                    // It went; or it became current, or another one got its order: then this
+                    // fails, and the next try sees it.
+                    draft.expect_row(&history, None);
                     return Ok(Try::Commit(draft, Removed::default()));
                 };
                 draft.expect(&guard);
@@ -428,11 +442,6 @@ fn newer(bucket: &Bucket, key: &ObjectKey, latest: Option<&Version>) -> ScanRang
         Some(latest) => ScanRange { end: keys::history(bucket.id, key, latest.id.order), ..all },
         None => all,
     }
-}
-
-/// The null version goes by the name `null` only.
-fn named_by_id_but_null(version: &Version, selector: VersionSelector) -> bool {
-    version.null && matches!(selector, VersionSelector::Id(_))
 }
 
 fn draft_for(new: &NewVersion<'_>) -> Draft {

@@ -213,6 +213,28 @@ async fn versions_stay_in_order_while_versioning_is_switched() {
     }
 }
 
+/// Many replace and remove the null version of one key; versions of the same order come and go.
+#[tokio::test]
+async fn one_null_version_is_replaced_and_removed_by_many() {
+    for seed in seeds(400) {
+        let mut store = Store::new(seed).await;
+        let client = Client::with_bucket(&store, Versioning::Suspended).await;
+        let change = async |number: u64| {
+            let mut random = Random(seed * 100 + number);
+            for _ in 0..8 {
+                match random.below(4) {
+                    0 => drop(client.put(KEYS[0], "null").await.expect("it is put")),
+                    1 => drop(client.delete(KEYS[0]).await.expect("it is deleted")),
+                    _ => client.remove(KEYS[0], "null").await.expect("it is removed"),
+                }
+            }
+        };
+        join_all((0..4).map(change)).await;
+        check_listings(&client, seed).await;
+        assert_all_goes(&mut store, &client, seed).await;
+    }
+}
+
 /// Changes at random; whatever it asks for is granted.
 async fn disturb(client: Client, number: u64, seed: u64) {
     let mut random = Random(seed * 100 + number);

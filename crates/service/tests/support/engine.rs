@@ -3,7 +3,7 @@
 
 use std::sync::{
     Mutex, PoisonError,
-    atomic::{AtomicBool, Ordering},
+    atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 use async_trait::async_trait;
@@ -18,6 +18,9 @@ pub struct Uneven {
     rows: Memory,
     random: Mutex<Random>,
     in_step: AtomicBool,
+    /// How many commits came, and how many went, since operations go in step.
+    came: AtomicU64,
+    went: AtomicU64,
     hold_next: AtomicBool,
     held: Notify,
     released: Notify,
@@ -29,14 +32,16 @@ impl Uneven {
             rows: Memory::default(),
             random: Mutex::new(Random(seed)),
             in_step: AtomicBool::new(false),
+            came: AtomicU64::new(0),
+            went: AtomicU64::new(0),
             hold_next: AtomicBool::new(false),
             held: Notify::new(),
             released: Notify::new(),
         }
     }
 
-    /// From now on concurrent operations go in step: all read the same, then one after another
-    /// commits, as they do when many commits share one sync.
+    /// From now on concurrent operations go in step: all read the same, then they commit in the
+    /// order they came, as they do when many commits share one sync.
     pub fn keep_in_step(&self) {
         self.in_step.store(true, Ordering::SeqCst);
     }
@@ -70,7 +75,15 @@ impl Uneven {
 
     async fn wait_to_commit(&self) {
         if self.in_step.load(Ordering::SeqCst) {
-            tokio::task::yield_now().await;
+            let place = self.came.fetch_add(1, Ordering::SeqCst);
+            // At least once, so that all others come to this point.
+            loop {
+                tokio::task::yield_now().await;
+                if self.went.load(Ordering::SeqCst) == place {
+                    break;
+                }
+            }
+            self.went.fetch_add(1, Ordering::SeqCst);
         }
         if self.hold_next.swap(false, Ordering::SeqCst) {
             self.held.notify_one();
