@@ -135,6 +135,6 @@ pub(super) fn moment(request: &SignedRequest) -> Result<Moment, Refusal> {
     })
 }
 
-fn is_signed(name: &str) -> bool {
+pub(super) fn is_signed(name: &str) -> bool {
     name.starts_with("x-oss-") || SUB_RESOURCES.contains(&name)
 }

@@ -184,12 +184,6 @@ fn resource(request: &SignedRequest, pairs: &[(String, String)], raw_path: &str)
     format!("{bucket}{raw_path}{mark}{query}")
 }
 
-/// The signed text joins parameters without escapes: whether this one could be taken for others.
-pub(super) fn is_ambiguous(name: &str, value: &str) -> bool {
-    let named = |part: &str| is_signed(part.split_once('=').map_or(part, |(name, _)| name));
-    is_signed(name) && (name.contains(['&', '=']) || value.split('&').skip(1).any(named))
-}
-
-fn is_signed(name: &str) -> bool {
+pub(super) fn is_signed(name: &str) -> bool {
     name.starts_with("response-") || SUB_RESOURCES.contains(&name)
 }

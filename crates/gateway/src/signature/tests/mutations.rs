@@ -179,6 +179,59 @@ fn a_signed_text_of_s3_v2_has_one_reading() {
 }
 
 #[test]
+fn a_signed_text_of_oss_v1_has_one_reading() {
+    let sign = |target: &str, presigned| {
+        Sample::new("PUT", "bkt.example.com", target).sign(Scheme::OssV1, presigned)
+    };
+    for (signed, taken_for) in [
+        ("partNumber=1&uploadId=x", "partNumber=1%26uploadId%3Dx"),
+        ("partNumber=1&uploadId=x", "partNumber=1%26uploadId=x"),
+        ("acl&versionId=2", "acl=%26versionId%3D2"),
+        ("position=1&x-oss-process=a", "position=1%26x-oss-process%3Da"),
+        ("x-oss-process=a%3Db", "x-oss-process%3Da=b"),
+        ("versionId=2", "versionId%3D2"),
+        ("uploadId=x", "uploadId=x&acl"),
+    ] {
+        for presigned in [false, true] {
+            let right = sign(&format!("/k?{signed}"), presigned);
+            assert!(!right.is_refused(), "{signed}");
+            let mut changed = right.clone();
+            changed.query = right.query.replace(signed, taken_for);
+            assert_ne!(changed, right);
+            assert!(changed.is_refused(), "{signed} as {taken_for}");
+        }
+    }
+    for value in ["a%26b.txt%3D1", "a%26b", "%26"] {
+        let target = format!("/k?response-content-disposition={value}");
+        assert!(!sign(&target, true).is_refused(), "{value} means nothing else");
+    }
+}
+
+#[test]
+fn a_url_of_oss_v1_names_no_key_that_could_be_parameters() {
+    let sign = |target: &str, presigned| {
+        Sample::new("GET", "bkt.example.com", target).try_sign(Scheme::OssV1, presigned)
+    };
+    for (key, ambiguous) in [
+        ("/k%3Facl", true),
+        ("/k%3FversionId=2", true),
+        ("/k%3Fa%3Facl%26b", true),
+        ("/k%3Fx-oss-process=a", true),
+        ("/k%3F", false),
+        ("/k%3Fpage=1", false),
+        ("/k%3Faclx", false),
+    ] {
+        assert_eq!(sign(key, true).is_err(), ambiguous, "{key}");
+        assert!(!sign(key, false).unwrap().is_refused(), "{key} in a header");
+    }
+    let mut url = sign("/k?acl", true).unwrap();
+    assert!(!url.is_refused());
+    url.path = "/k%3Facl".to_owned();
+    url.query = url.query.replacen("acl&", "", 1);
+    assert!(url.is_refused(), "{url:?}");
+}
+
+#[test]
 fn a_parameter_without_a_name_is_bound_too() {
     for (scheme, presigned) in ALL {
         let whole_query = matches!(scheme, Scheme::S3V4 | Scheme::OssV2 | Scheme::OssV4);
