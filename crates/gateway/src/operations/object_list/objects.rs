@@ -62,13 +62,7 @@ pub(super) fn first_form(dialect: Dialect, query: &Query, page: &ObjectPage) -> 
     let asked = Asked::of(dialect, query)?;
     let mut xml = xml::document(dialect, "ListBucketResult");
     xml.text("Name", page.bucket.name.as_str());
-    match dialect {
-        // S3's first form repeats the prefix as it is: its clients decode all else but this.
-        Dialect::S3 => {
-            xml.text("Prefix", &asked.prefix);
-        }
-        Dialect::Oss => asked.write(&mut xml, "Prefix", &asked.prefix),
-    }
+    asked.write(&mut xml, "Prefix", &asked.prefix);
     asked.write(&mut xml, "Marker", query.get("marker").unwrap_or_default());
     // S3 clients take the last key for the next marker unless there may be prefixes behind it.
     let named = dialect == Dialect::Oss || !asked.delimiter.is_empty();

@@ -109,6 +109,35 @@ fn oss_lists_objects_in_its_first_form() {
     );
 }
 
+/// Source: `EncodingType` of S3 `ListObjects`, `ListObjectsV2` and `ListObjectVersions`, and the
+/// list of elements that OSS names for `encoding-type`.
+#[test]
+fn every_element_that_holds_a_key_is_encoded_when_asked_for() {
+    let one = "prefix=p%20%2B&delimiter=d%20%2B&marker=m%20%2B&encoding-type=url";
+    let two = "list-type=2&prefix=p%20%2B&delimiter=d%20%2B&start-after=s%20%2B&encoding-type=url";
+    let all = "versions&prefix=p%20%2B&delimiter=d%20%2B&key-marker=m%20%2B&encoding-type=url";
+    let versions = VersionPage {
+        bucket: bucket(),
+        owner: account(),
+        entries: vec![ListedVersion { key: key("k +"), version: version(), latest: true }],
+        prefixes: vec!["c +".to_owned()],
+        next: Some(("n +".to_owned(), None)),
+    };
+    for dialect in [Dialect::S3, Dialect::Oss] {
+        for (text, names) in [
+            (text(first_form(dialect, &query(one), &page(Some("n +")))), "Marker NextMarker"),
+            (text(second_form(dialect, &query(two), &page(Some("n +")))), "StartAfter"),
+            (text(document(dialect, &query(all), &versions)), "KeyMarker NextKeyMarker"),
+        ] {
+            for name in names.split(' ').chain(["Prefix", "Delimiter", "Key", "CommonPrefixes"]) {
+                let value = text.split(&format!("<{name}>")).nth(1).expect(name);
+                let value = value.split_once("</").expect(name).0;
+                assert!(value.ends_with("%20%2B") || value.ends_with("c%20d/"), "{name}: {text}");
+            }
+        }
+    }
+}
+
 #[test]
 fn the_next_marker_is_told_by_oss_always_and_by_s3_with_a_delimiter() {
     let told = |dialect, text_of_query: &str| {
