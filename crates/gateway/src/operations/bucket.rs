@@ -283,6 +283,7 @@ impl WireOperation for GetStat {
         xml.number("Storage", usage.bytes).number("ObjectCount", usage.objects);
         xml.number("MultipartUploadCount", usage.uploads).number("MultipartPartCount", usage.parts);
         xml.number("LiveChannelCount", 0).number("DeleteMarkerCount", usage.delete_markers);
+        // The moment the figures are of (OSS GetBucketStat). The counters are exact at any.
         xml.number("LastModifiedTime", request.caller.facts.now_ms / 1000);
         xml.number("StandardStorage", usage.bytes);
         xml.number("StandardObjectCount", usage.objects);
