@@ -39,10 +39,7 @@ impl Metadata {
             let owner = keys::account(&bucket.owner);
             let account = self.engine.get(&owner).await?.ok_or(Condition::NoSuchAccount)?;
             draft.expect_row(&owner, Some(&account));
-            let (owned, _) = self.owned(&bucket.owner, "", "", BUCKETS_PER_ACCOUNT_MAX).await?;
-            if owned.len() >= BUCKETS_PER_ACCOUNT_MAX {
-                return Err(Condition::TooManyBuckets.into());
-            }
+            self.count_bucket(&mut draft, &bucket.owner, 1).await?;
             for key in [keys::bucket(&bucket.name), keys::bucket_id(id)] {
                 draft.expect_row(&key, None);
             }
@@ -71,10 +68,32 @@ impl Metadata {
             }
             draft.delete(keys::bucket(&bucket.name));
             draft.delete(keys::owned(&bucket.owner, bucket.name.as_str()));
+            self.count_bucket(&mut draft, &bucket.owner, -1).await?;
             Scope::Bucket(bucket.id).keys().into_iter().for_each(|key| draft.delete(key));
             Ok(Try::Commit(draft, ()))
         })
         .await
+    }
+
+    /// Counts a bucket in (`1`) or out (`-1`).
+    ///
+    /// An account that nobody counted yet, as earlier versions did not, is counted on the way:
+    /// then everybody who does so expects that nobody else did.
+    async fn count_bucket(&self, draft: &mut Draft, owner: &AccountId, sign: i64) -> Result<()> {
+        let row = Scope::buckets_key(owner);
+        let mut amount = sign;
+        if self.engine.get(&row).await?.is_none() {
+            draft.expect_row(&row, None);
+            let (owned, _) = self.owned(owner, "", "", usize::MAX).await?;
+            amount += i64::try_from(owned.len()).unwrap_or(i64::MAX / 2);
+        }
+        match i64::try_from(BUCKETS_PER_ACCOUNT_MAX) {
+            Ok(most) if sign > 0 => {
+                draft.add_up_to(row, amount, most, Condition::TooManyBuckets);
+            }
+            _ => draft.add(row, amount),
+        }
+        Ok(())
     }
 
     /// Whether a bucket holds a version or delete marker.

@@ -24,12 +24,19 @@ pub struct Guard {
 pub(crate) struct Draft {
     commit: Commit,
     adds: BTreeMap<Vec<u8>, i64>,
+    bounds: BTreeMap<Vec<u8>, Bound>,
+}
+
+/// The most a counter may reach, and what it means to be over that.
+struct Bound {
+    maximum: i64,
+    over: Condition,
 }
 
 impl Draft {
     /// For changes that give space back.
     pub fn reclaiming() -> Self {
-        Self { commit: Commit { reclaims: true, ..Commit::default() }, adds: BTreeMap::new() }
+        Self { commit: Commit { reclaims: true, ..Commit::default() }, ..Self::default() }
     }
 
     pub fn expect(&mut self, guard: &Guard) {
@@ -72,19 +79,23 @@ impl Draft {
         *self.adds.entry(key).or_default() += amount;
     }
 
+    /// Adds, unless the counter would go over `maximum`: then the change is refused with `over`.
+    pub fn add_up_to(&mut self, key: Vec<u8>, amount: i64, maximum: i64, over: Condition) {
+        self.bounds.insert(key.clone(), Bound { maximum, over });
+        self.add(key, amount);
+    }
+
     pub fn count(&mut self, change: Change) {
         change.adds().for_each(|(key, amount)| self.add(key, amount));
     }
 
-    fn finish(mut self) -> Commit {
+    fn finish(mut self) -> (Commit, BTreeMap<Vec<u8>, Bound>) {
         let adds = self.adds.into_iter().filter(|(_, amount)| *amount != 0);
-        self.commit.add.extend(adds.map(|(key, amount)| Add {
-            key,
-            amount,
-            minimum: None,
-            maximum: None,
+        self.commit.add.extend(adds.map(|(key, amount)| {
+            let maximum = self.bounds.get(&key).map(|bound| bound.maximum);
+            Add { key, amount, minimum: None, maximum }
         }));
-        self.commit
+        (self.commit, self.bounds)
     }
 }
 
@@ -104,8 +115,13 @@ impl Metadata {
                 Try::Commit(draft, value) => (draft, value),
                 Try::Done(value) => return Ok(value),
             };
-            match self.engine.commit(draft.finish()).await {
+            let (commit, mut bounds) = draft.finish();
+            match self.engine.commit(commit).await {
                 Ok(_) => return Ok(value),
+                Err(CommitError::OutOfBounds { key }) if bounds.contains_key(&key) => {
+                    let bound = bounds.remove(&key);
+                    return Err(bound.map_or(Error::Busy, |bound| bound.over.into()));
+                }
                 Err(CommitError::Conflict { .. }) => {}
                 Err(CommitError::NoSpace) => return Err(Error::NoSpace),
                 Err(CommitError::Unavailable) => return Err(Error::Unavailable),

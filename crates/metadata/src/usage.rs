@@ -33,6 +33,9 @@ pub(crate) struct Change {
 
 const FIELDS: [u8; 5] = *b"obmup";
 
+/// An account's buckets, whatever they hold.
+const BUCKETS: u8 = b'k';
+
 impl Scope {
     fn key(&self, field: u8) -> Vec<u8> {
         match self {
@@ -41,9 +44,22 @@ impl Scope {
         }
     }
 
+    fn usage_keys(&self) -> Vec<Vec<u8>> {
+        FIELDS.iter().map(|field| self.key(*field)).collect()
+    }
+
     /// The rows of the scope.
     pub(crate) fn keys(&self) -> Vec<Vec<u8>> {
-        FIELDS.iter().map(|field| self.key(*field)).collect()
+        let mut keys = self.usage_keys();
+        if matches!(self, Self::Account(_)) {
+            keys.push(self.key(BUCKETS));
+        }
+        keys
+    }
+
+    /// The row that counts the buckets of an account.
+    pub(crate) fn buckets_key(account: &AccountId) -> Vec<u8> {
+        Self::Account(account.clone()).key(BUCKETS)
     }
 }
 
@@ -78,7 +94,7 @@ impl Change {
 impl Metadata {
     /// Reads the counters of a scope, all at one moment.
     pub async fn usage(&self, scope: &Scope) -> Result<Usage> {
-        let keys = scope.keys();
+        let keys = scope.usage_keys();
         let rows = self.engine.get_many(&keys).await?;
         let mut values = [0; FIELDS.len()];
         for ((value, key), row) in values.iter_mut().zip(&keys).zip(&rows) {

@@ -11,6 +11,7 @@
     reason = "tests"
 )]
 
+mod bucket_limit;
 mod conditional_writes;
 mod emptying;
 mod origins;
