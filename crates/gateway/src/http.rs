@@ -81,7 +81,6 @@ pub fn start(service: Arc<Service>, settings: Settings) -> io::Result<Running> {
     let presence = Arc::new(Presence {
         region: settings.region.clone(),
         public_url: settings.public_url.clone(),
-        body_timeout: settings.body_timeout,
     });
     let workers = settings.workers.clamp(1, 512);
     let mut builder = Server::build()

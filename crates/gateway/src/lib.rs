@@ -33,4 +33,4 @@ mod wire;
 mod xml;
 
 pub use http::{Running, Stopper, start};
-pub use settings::{MetricsPage, Settings};
+pub use settings::{MetricsPage, Patience, Settings};

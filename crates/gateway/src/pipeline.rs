@@ -42,8 +42,8 @@ pub async fn serve(gateway: &Arc<Gateway>, head: Head, payload: Payload) -> Resp
     let started = Instant::now();
     let span = tracing::info_span!("request", id = %head.id.0, method = %head.method);
     let received = Rc::new(Cell::new(0));
-    let timeout = gateway.settings.body_timeout;
-    let arriving = Arriving::new(payload, head.framed, timeout, received.clone());
+    let patience = gateway.settings.patience;
+    let arriving = Arriving::new(payload, head.framed, patience, received.clone());
     let mut exchange = Exchange::new(gateway, head);
     let outcome = AssertUnwindSafe(exchange.run(Some(arriving)))
         .catch_unwind()

@@ -3,6 +3,7 @@
 use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
 
 use ipnet::IpNet;
+use model::limits::{BODY_BYTES_PER_SECOND_MIN, BODY_IDLE_SECONDS};
 
 use crate::dialect::Dialect;
 
@@ -34,8 +35,8 @@ pub struct Settings {
     pub head_timeout: Duration,
     /// For the next request on an idle connection.
     pub keep_alive: Duration,
-    /// How long a body may stand still while it comes in.
-    pub body_timeout: Duration,
+    /// With bodies that come in slowly.
+    pub patience: Patience,
     /// How long a connection is read on, so that a client sees why it was refused.
     pub linger: Duration,
     /// How long running requests may take to finish at a stop.
@@ -44,6 +45,24 @@ pub struct Settings {
     pub workers: usize,
     /// The page under `/_larder/metrics`.
     pub metrics_page: Option<MetricsPage>,
+}
+
+/// How slowly a body may come in. Only the time spent waiting for the client counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// How long nothing at all may come.
+    pub idle: Duration,
+    /// The least bytes a second, over each stretch of [`BODY_WINDOW_SECONDS`](model::limits::BODY_WINDOW_SECONDS); 0 takes any.
+    pub bytes_per_second_min: u64,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            idle: Duration::from_secs(BODY_IDLE_SECONDS),
+            bytes_per_second_min: BODY_BYTES_PER_SECOND_MIN,
+        }
+    }
 }
 
 impl Default for Settings {
@@ -60,7 +79,7 @@ impl Default for Settings {
             header_bytes_max: 64 * 1024,
             head_timeout: Duration::from_secs(10),
             keep_alive: Duration::from_secs(60),
-            body_timeout: Duration::from_secs(60),
+            patience: Patience::default(),
             linger: Duration::from_secs(5),
             stop_timeout: Duration::from_secs(30),
             workers: 2,

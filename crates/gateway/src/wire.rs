@@ -13,7 +13,7 @@ mod route;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod testing;
 
-use std::{any::Any, sync::Arc, time::Duration};
+use std::{any::Any, sync::Arc};
 
 use actix_web::http::{Method, header::HeaderMap};
 use model::{
@@ -49,8 +49,6 @@ pub struct Presence {
     pub region: String,
     /// The URL clients reach the server by, when it is not the one they used.
     pub public_url: Option<String>,
-    /// How long a body may stand still.
-    pub body_timeout: Duration,
 }
 
 /// A request whose signature was verified. Not `Send`: its body stays on the connection's thread.

@@ -34,6 +34,17 @@ pub const XML_BYTES_MAX: usize = 1024 * 1024;
 pub const XML_BYTES_MAX_LONG: usize = 2 * 1024 * 1024;
 /// Deepest nesting in an XML body.
 pub const XML_DEPTH_MAX: usize = 32;
+/// Seconds in which a body may stand still, unless set otherwise.
+pub const BODY_IDLE_SECONDS: u64 = 60;
+/// The longest such time that may be set.
+pub const BODY_IDLE_SECONDS_MAX: u64 = 3600;
+/// The stretch of waiting over which the speed of a body is judged.
+pub const BODY_WINDOW_SECONDS: u64 = 60;
+/// Bytes a second below which a body is given up, unless set otherwise. Source: `MinRate` of
+/// Apache's `mod_reqtimeout`.
+pub const BODY_BYTES_PER_SECOND_MIN: u64 = 500;
+/// The highest such speed that may be set.
+pub const BODY_BYTES_PER_SECOND_MIN_MAX: u64 = 1024 * 1024;
 /// Seconds a client's clock may be off. Source: S3 "RequestTimeTooSkewed", the same in OSS.
 pub const SKEW_SECONDS_MAX: i64 = 15 * 60;
 /// Longest life of a presigned V4 URL in seconds. Source: S3 "X-Amz-Expires".

@@ -132,6 +132,10 @@ fn gateway_settings(
         region: config.region(),
         trusted_proxies: proxies.collect::<Result<_, _>>()?,
         connections_max: server.connections_max,
+        patience: gateway::Patience {
+            idle: Duration::from_secs(server.body_idle_seconds),
+            bytes_per_second_min: server.body_bytes_per_second_min,
+        },
         stop_timeout: Duration::from_secs(server.drain_seconds),
         workers: if server.threads == 0 { processors() } else { server.threads },
         metrics_page: Some(Arc::new(move || prometheus.render())),

@@ -142,7 +142,6 @@ impl Service {
         if body.length_bytes().is_some_and(|length| length > size_bytes_max) {
             return Err(Condition::EntityTooLarge.into());
         }
-        let writing = Some(self.writers.begin());
         description.sequence = self.metadata.engine().sequence();
         description.begun_ms = self.now_ms();
         let id = BlobId(self.random());
@@ -170,6 +169,9 @@ impl Service {
         }
         let digests = digester.finish()?;
         body.check(&digests)?;
+        // From here on the bytes may lie in a segment: a client that takes its time to send them
+        // holds nothing back.
+        let writing = Some(self.writers.begin());
         let location = writer.finish().await?;
         Ok(Stored { service: Arc::clone(self), location, digests, named: false, writing })
     }

@@ -9,15 +9,21 @@ use actix_web::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
-use model::{Condition, checksums::Algorithm, limits::PART_BYTES_MAX};
+use model::{
+    Condition,
+    checksums::Algorithm,
+    limits::{BODY_WINDOW_SECONDS, PART_BYTES_MAX},
+};
 use service::{
     Error,
     body::{Body, Digests},
 };
+use tokio::time::Instant;
 
 use super::{Request, Result};
 use crate::{
     body::{AwsChunked, Expected},
+    settings::Patience,
     signature::Payload,
 };
 
@@ -26,28 +32,31 @@ pub struct Arriving {
     payload: dev::Payload,
     /// HTTP itself tells where the body ends.
     framed: bool,
-    timeout: Duration,
+    pace: Pace,
     received: Rc<Cell<u64>>,
 }
 
 impl Arriving {
     /// - `framed`: there is a `Content-Length`, a `Transfer-Encoding`, or HTTP/2.
-    /// - `timeout`: how long the client may send nothing.
     /// - `received`: counts the bytes.
     pub fn new(
         payload: dev::Payload,
         framed: bool,
-        timeout: Duration,
+        patience: Patience,
         received: Rc<Cell<u64>>,
     ) -> Self {
-        Self { payload, framed, timeout, received }
+        Self { payload, framed, pace: Pace::new(patience), received }
     }
 
     async fn next(&mut self) -> Option<Result<Bytes>> {
-        match tokio::time::timeout(self.timeout, self.payload.next()).await {
+        let asked = Instant::now();
+        match tokio::time::timeout(self.pace.patience.idle, self.payload.next()).await {
             Err(_) => Some(Err(Condition::RequestTimeout.into())),
             Ok(None) => None,
             Ok(Some(Ok(bytes))) => {
+                if !self.pace.keeps(asked.elapsed(), bytes.len() as u64) {
+                    return Some(Err(Condition::RequestTimeout.into()));
+                }
                 self.received.set(self.received.get() + bytes.len() as u64);
                 Some(Ok(bytes))
             }
@@ -56,6 +65,35 @@ impl Arriving {
                 Some(Err(Condition::IncompleteBody.into()))
             }
         }
+    }
+}
+
+/// Judges how fast a client sends.
+struct Pace {
+    patience: Patience,
+    /// Since the stretch began: time spent waiting, and bytes that came.
+    waited: Duration,
+    bytes: u64,
+}
+
+impl Pace {
+    const WINDOW: Duration = Duration::from_secs(BODY_WINDOW_SECONDS);
+
+    fn new(patience: Patience) -> Self {
+        Self { patience, waited: Duration::ZERO, bytes: 0 }
+    }
+
+    /// Notes that `bytes` came after a wait; `false` when the client is too slow.
+    fn keeps(&mut self, waited: Duration, bytes: u64) -> bool {
+        self.waited += waited;
+        self.bytes += bytes;
+        if self.waited < Self::WINDOW {
+            return true;
+        }
+        let least = self.patience.bytes_per_second_min.saturating_mul(self.waited.as_secs());
+        let keeps = self.bytes >= least;
+        (self.waited, self.bytes) = (Duration::ZERO, 0);
+        keeps
     }
 }
 
@@ -214,5 +252,54 @@ impl Body for Incoming {
             }
         };
         Ok(self.expected.check(digests.size_bytes, computed)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_http::BoxedPayloadStream;
+    use futures_util::stream;
+
+    use super::*;
+
+    /// What becomes of a body that sends `bytes` at a time, each `wait` seconds after the last was
+    /// taken, `times` times.
+    async fn outcome(patience: Patience, wait: u64, bytes: usize, times: usize) -> Result<usize> {
+        let pieces = stream::unfold(0, move |sent| async move {
+            tokio::time::sleep(Duration::from_secs(wait)).await;
+            (sent < times).then(|| (Ok(Bytes::from(vec![0; bytes])), sent + 1))
+        });
+        let pieces: BoxedPayloadStream = Box::pin(pieces);
+        let payload = dev::Payload::Stream { payload: pieces };
+        let mut arriving = Arriving::new(payload, true, patience, Rc::default());
+        let mut received = 0;
+        while let Some(piece) = arriving.next().await {
+            received += piece?.len();
+            // The server may take its time.
+            tokio::time::sleep(Duration::from_secs(1000)).await;
+        }
+        Ok(received)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_comes_too_slowly_is_given_up() {
+        let default = Patience::default();
+        let any = Patience { bytes_per_second_min: 0, ..default };
+        for (patience, wait, bytes, times, whole) in [
+            (default, 1, 1, 50, true),
+            (default, 1, 1, 100, false),
+            (default, 59, 1, 10, false),
+            (default, 10, 5_000, 1_000, true),
+            (default, 10, 4_999, 1_000, false),
+            (default, 61, 1_000_000, 2, false),
+            (any, 59, 1, 1_000, true),
+            (any, 61, 1_000_000, 2, false),
+        ] {
+            let outcome = outcome(patience, wait, bytes, times).await;
+            let condition = outcome.as_ref().err().map(|error| error.condition);
+            let wanted = (!whole).then_some(Condition::RequestTimeout);
+            assert_eq!(condition, wanted, "{bytes} bytes every {wait} s, {times} times");
+            assert!(!whole || outcome.is_ok_and(|received| received == bytes * times));
+        }
     }
 }

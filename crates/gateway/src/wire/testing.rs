@@ -1,6 +1,6 @@
 //! Requests for the tests of operations and for fuzzing.
 
-use std::{cell::Cell, rc::Rc, sync::Arc, time::Duration};
+use std::{cell::Cell, rc::Rc, sync::Arc};
 
 use actix_http::BoxedPayloadStream;
 use actix_web::{
@@ -16,7 +16,7 @@ use model::policy::Facts;
 use service::Caller;
 
 use super::{Arriving, Presence, Query, Request};
-use crate::{address, dialect::Dialect, encoding::query_pairs, signature};
+use crate::{address, dialect::Dialect, encoding::query_pairs, settings::Patience, signature};
 
 /// An unsigned request to `127.0.0.1:9000`, region `us-east-1`.
 #[cfg(test)]
@@ -47,7 +47,6 @@ pub fn try_request(
     }
     let pieces: BoxedPayloadStream = Box::pin(stream::iter([Ok(body)]));
     let payload = dev::Payload::Stream { payload: pieces };
-    let timeout = Duration::from_secs(5);
     let received = Rc::new(Cell::new(0));
     Some(Request {
         dialect,
@@ -61,12 +60,8 @@ pub fn try_request(
         headers: map,
         id: "0123456789ABCDEF01234567".to_owned(),
         secure: false,
-        presence: Arc::new(Presence {
-            region: "us-east-1".to_owned(),
-            public_url: None,
-            body_timeout: timeout,
-        }),
-        arriving: Some(Arriving::new(payload, true, timeout, received)),
+        presence: Arc::new(Presence { region: "us-east-1".to_owned(), public_url: None }),
+        arriving: Some(Arriving::new(payload, true, Patience::default(), received)),
         wanted_body: false,
         noted: None,
     })

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::net::SocketAddr;
 
+use model::limits::{BODY_BYTES_PER_SECOND_MIN_MAX, BODY_IDLE_SECONDS_MAX};
 use model::names::AccountId;
 
 use crate::config::directory::is_name;
@@ -66,6 +67,13 @@ impl Config {
         }
         if server.connections_max == 0 {
             faults.push("server.connections_max: 0 would let nobody in".into());
+        }
+        if !(1..=BODY_IDLE_SECONDS_MAX).contains(&server.body_idle_seconds) {
+            faults.push(format!("server.body_idle_seconds: 1 to {BODY_IDLE_SECONDS_MAX}"));
+        }
+        if server.body_bytes_per_second_min > BODY_BYTES_PER_SECOND_MIN_MAX {
+            let most = BODY_BYTES_PER_SECOND_MIN_MAX;
+            faults.push(format!("server.body_bytes_per_second_min: at most {most}"));
         }
     }
 

@@ -13,6 +13,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use model::limits;
 use serde::{Deserialize, Serialize};
 
 pub use directory::Labelled;
@@ -41,6 +42,8 @@ pub struct Server {
     pub trusted_proxies: Vec<String>,
     pub threads: usize,
     pub connections_max: usize,
+    pub body_idle_seconds: u64,
+    pub body_bytes_per_second_min: u64,
     pub drain_seconds: u64,
 }
 
@@ -112,6 +115,8 @@ impl Default for Server {
             trusted_proxies: Vec::new(),
             threads: 0,
             connections_max: 10_000,
+            body_idle_seconds: limits::BODY_IDLE_SECONDS,
+            body_bytes_per_second_min: limits::BODY_BYTES_PER_SECOND_MIN,
             drain_seconds: 30,
         }
     }

@@ -61,6 +61,11 @@ const SETTINGS: &[Setting] = &[
     .example(r#"["127.0.0.1/32"]"#),
     setting("server.threads", "Threads that speak HTTP. 0 means one for each processor."),
     setting("server.connections_max", "Open connections; more have to wait to be accepted."),
+    setting("server.body_idle_seconds", "How long the body of a request may stand still."),
+    setting(
+        "server.body_bytes_per_second_min",
+        "Bodies that come in more slowly, over a minute of waiting, are given up. 0 takes any.",
+    ),
     setting(
         "server.drain_seconds",
         "How long running requests may go on after SIGTERM before they are cut off.",

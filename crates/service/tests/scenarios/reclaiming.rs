@@ -1,10 +1,22 @@
 //! The reclaim queue: everything goes, once, in whatever order.
 
+use bytes::Bytes;
 use futures_util::future::join;
-use model::{names::VersionSelector, records::Versioning};
-use service::{objects::write::WriteCondition, uploads::AbortUpload, workers::Progress};
+use model::{
+    checksums::Algorithm,
+    names::VersionSelector,
+    records::{Attributes, Versioning},
+};
+use service::{
+    body::{Body, Digests},
+    objects::write::{PutObject, WriteCondition},
+    uploads::AbortUpload,
+    workers::Progress,
+};
 
-use crate::{Client, Store, Workers, assert_all_goes, assert_tidy, upload_target};
+use crate::{
+    BUCKET, Client, Store, Workers, assert_all_goes, assert_tidy, name, object, upload_target,
+};
 
 /// What somebody reads is not freed before the end, and then it is.
 #[tokio::test]
@@ -53,6 +65,63 @@ async fn a_segment_outlives_the_write_that_is_about_to_name_a_record_in_it() {
     assert_eq!(found.as_deref(), Ok(b"slow".as_slice()));
     assert_tidy(&store, 1).await;
     assert_all_goes(&mut store, &client, 1).await;
+}
+
+/// A body of which a little has come, and nothing more does.
+struct Stalled(Option<Bytes>);
+
+#[async_trait::async_trait(?Send)]
+impl Body for Stalled {
+    fn length_bytes(&self) -> Option<u64> {
+        None
+    }
+
+    fn wants_sha256(&self) -> bool {
+        false
+    }
+
+    fn algorithm(&self) -> Option<Algorithm> {
+        None
+    }
+
+    async fn next(&mut self) -> Option<service::Result<Bytes>> {
+        match self.0.take() {
+            Some(bytes) => Some(Ok(bytes)),
+            None => std::future::pending().await,
+        }
+    }
+
+    fn check(&mut self, _: &Digests) -> service::Result<()> {
+        Ok(())
+    }
+}
+
+/// A client that sends a byte a minute keeps no dead segment on disk.
+#[tokio::test]
+async fn an_upload_that_stands_still_holds_no_segment_back() {
+    let store = Store::new(1).await;
+    let client = Client::with_bucket(&store, Versioning::Unversioned).await;
+    let stalled = client.call(PutObject {
+        bucket: name(BUCKET),
+        key: object("slow"),
+        attributes: Attributes::default(),
+        condition: WriteCondition::default(),
+        body: Box::new(Stalled(Some(Bytes::from_static(b"slow")))),
+    });
+    let meanwhile = async {
+        let text = "8 bytes ".repeat(1024);
+        for number in 0..50 {
+            client.put(&number.to_string(), &text).await.expect("it is put");
+        }
+        client.remove_all(&client.versions().await).await;
+        Workers::default().finish(&store).await.expect("the workers work");
+        store.blobs.sealed_segments().await.expect("the disks answer")
+    };
+    tokio::select! {
+        biased;
+        _ = stalled => panic!("the body has no end"),
+        segments = meanwhile => assert!(segments.is_empty(), "{segments:?}"),
+    }
 }
 
 /// The parts of a multipart object are freed once, even if the object's entry comes up before the
