@@ -7,6 +7,7 @@ use model::{
 
 use crate::{
     Metadata, QueuedGarbage, Result,
+    blobs::count_segments,
     engine::{Direction, read_counter},
     keys,
     transaction::{Draft, Try, decode_row},
@@ -20,29 +21,6 @@ pub struct NewContent {
     pub content: Content,
     /// (segment key, bytes in it) of each copy that lies in a segment.
     pub segments: Vec<(Vec<u8>, u64)>,
-}
-
-/// A blob whose bytes were freed.
-#[derive(Clone, Debug)]
-pub struct FreedBlob {
-    pub id: [u8; 16],
-    /// (segment key, bytes in it) of each copy that lay in a segment.
-    pub segments: Vec<(Vec<u8>, u64)>,
-}
-
-impl FreedBlob {
-    pub(crate) fn forget(&self, draft: &mut Draft) {
-        draft.delete(keys::blob(&self.id));
-        count_segments(draft, &self.segments, -1);
-    }
-}
-
-/// Counts bytes into (`1`) or out of (`-1`) segments.
-pub(crate) fn count_segments(draft: &mut Draft, segments: &[(Vec<u8>, u64)], sign: i64) {
-    for (key, bytes) in segments {
-        let bytes = i64::try_from(*bytes).unwrap_or(i64::MAX);
-        draft.add(keys::segment(key), sign.saturating_mul(bytes));
-    }
 }
 
 impl Metadata {
@@ -62,22 +40,6 @@ impl Metadata {
             rest = page.next;
         }
         Ok(parts)
-    }
-
-    /// Whether anything names a blob: a content of that id, a part, or a multipart content.
-    pub async fn names_blob(&self, blob: &[u8; 16]) -> Result<bool> {
-        let rows =
-            self.engine.get_many(&[keys::content(ContentId(*blob)), keys::blob(blob)]).await?;
-        Ok(rows.iter().any(Option::is_some))
-    }
-
-    /// Where a blob lies that something names; `None` if nothing does.
-    pub async fn blob_location(&self, blob: &[u8; 16]) -> Result<Option<Vec<u8>>> {
-        if let Some(content) = self.content(ContentId(*blob)).await? {
-            return Ok(content.location);
-        }
-        let row = self.engine.get(&keys::blob(blob)).await?;
-        Ok(row.map(|row| row.value.to_vec()))
     }
 
     /// Names a new content's rows in the commit being put together.
@@ -125,58 +87,29 @@ impl Metadata {
         .await
     }
 
-    /// Forgets a row of parts whose blobs were freed; with the last one, the queue's entry too.
+    /// Forgets a row of parts, and unnames their blobs if they are the content's (`named`): those of
+    /// a draft still belong to the upload. With the last row the queue's entry goes too.
     pub async fn forget_parts(
         &self,
         entry: &QueuedGarbage,
         content: ContentId,
         row: u32,
-        freed: &[FreedBlob],
+        named: bool,
         last: bool,
     ) -> Result<()> {
         self.transact(async || {
             let mut draft = Draft::reclaiming();
-            draft.delete(keys::content_parts(content, row));
-            freed.iter().for_each(|blob| blob.forget(&mut draft));
+            let key = keys::content_parts(content, row);
+            if named && let Some((parts, guard)) = self.record::<Vec<ContentPart>>(&key).await? {
+                draft.expect(&guard);
+                let blobs: Vec<_> = parts.iter().map(|part| part.blob).collect();
+                self.unname_parts(&mut draft, &blobs, 0).await?;
+            }
+            draft.delete(key);
             if last {
                 draft.delete(entry.guard.key.clone());
             }
             Ok(Try::Commit(draft, ()))
-        })
-        .await
-    }
-
-    /// One row of a multipart content's parts.
-    pub async fn part_row(&self, content: ContentId, row: u32) -> Result<Vec<ContentPart>> {
-        let parts = self.record(&keys::content_parts(content, row)).await?;
-        Ok(parts.map(|(parts, _)| parts).unwrap_or_default())
-    }
-
-    /// Moves a content of one blob to a new place, unless it went or moved meanwhile.
-    ///
-    /// Returns whether it was moved. The old place is not queued: its segment goes as a whole.
-    pub async fn move_content(
-        &self,
-        id: ContentId,
-        from: &[u8],
-        to: &[u8],
-        from_segments: &[(Vec<u8>, u64)],
-        to_segments: &[(Vec<u8>, u64)],
-    ) -> Result<bool> {
-        self.transact(async || {
-            let Some((content, guard)) = self.record::<Content>(&keys::content(id)).await? else {
-                return Ok(Try::Done(false));
-            };
-            if content.location.as_deref() != Some(from) {
-                return Ok(Try::Done(false));
-            }
-            let mut draft = Draft::reclaiming();
-            draft.expect(&guard);
-            draft.expect(&self.incarnation.guard);
-            draft.put(keys::content(id), &Content { location: Some(to.to_vec()), ..content });
-            count_segments(&mut draft, from_segments, -1);
-            count_segments(&mut draft, to_segments, 1);
-            Ok(Try::Commit(draft, true))
         })
         .await
     }

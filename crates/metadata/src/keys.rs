@@ -13,7 +13,7 @@
 //! | `c` | content id | `Content` |
 //! | `r` | content id | counter: references beyond the first |
 //! | `p` | content id, row number, 4 bytes | up to 250 `ContentPart` |
-//! | `b` | blob id | its location: a part or a multipart content names the blob |
+//! | `b` | blob id | its location, if it is a part of an upload or of a multipart content |
 //! | `U` | bucket id, key, end, upload id | `Upload` |
 //! | `P` | upload id, part number, 4 bytes | `Part` |
 //! | `R` | upload id | counter: part writes so far |

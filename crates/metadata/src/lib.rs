@@ -5,6 +5,7 @@ pub mod embedded;
 pub mod engine;
 
 mod accounts;
+mod blobs;
 mod buckets;
 mod codec;
 mod contents;
@@ -22,8 +23,9 @@ mod uploads;
 mod usage;
 mod versions;
 
+pub use blobs::{FreedBlob, Move, NamedBlob, NamedPage};
 pub use buckets::Created;
-pub use contents::{FreedBlob, NewContent};
+pub use contents::NewContent;
 pub use directories::KnownDirectory;
 pub use error::{Error, Result};
 pub use leases::{Incarnation, Life};

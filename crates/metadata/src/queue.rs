@@ -4,6 +4,7 @@ use model::{ContentId, records::Garbage};
 
 use crate::{
     FreedBlob, Guard, Metadata, Result,
+    blobs::count_segments,
     engine::{Direction, Sequence},
     keys,
     transaction::{Draft, Try, decode_row},
@@ -39,31 +40,33 @@ impl Metadata {
         page.rows.into_iter().map(entry).collect()
     }
 
-    /// Takes an entry off the queue: the blob, or whatever it named, is freed.
-    pub async fn dequeue(&self, entry: &QueuedGarbage, freed: Option<&FreedBlob>) -> Result<()> {
+    /// Takes an entry off the queue: the blobs, or whatever it named, are freed.
+    pub async fn dequeue(&self, entry: &QueuedGarbage, freed: &[FreedBlob]) -> Result<()> {
         self.transact(async || {
             let mut draft = Draft::reclaiming();
             draft.expect(&entry.guard);
             draft.delete(entry.guard.key.clone());
-            freed.iter().for_each(|blob| blob.forget(&mut draft));
+            freed.iter().for_each(|blob| count_segments(&mut draft, &blob.segments, -1));
             Ok(Try::Commit(draft, ()))
         })
         .await
     }
 
-    /// Queues a blob that a write has stored, unless that write has named it after all.
+    /// Queues copies that a write or a move has stored, unless that has named them after all.
     ///
     /// A commit, because the write's own may still be on its way: it comes before this one, or
     /// never.
     pub async fn discard_blob(&self, blob: &[u8; 16], location: &[u8], now_ms: i64) -> Result<()> {
         self.transact(async || {
-            if self.names_blob(blob).await? {
+            let rows = [keys::content(ContentId(*blob)), keys::blob(blob)];
+            let found = self.engine.get_many(&rows).await?;
+            if self.blob_location(blob).await?.as_deref() == Some(location) {
                 return Ok(Try::Done(()));
             }
             let mut draft = Draft::reclaiming();
             draft.expect(&self.incarnation.guard);
-            for row in [keys::content(ContentId(*blob)), keys::blob(blob)] {
-                draft.expect_row(&row, None);
+            for (row, found) in rows.iter().zip(&found) {
+                draft.expect_row(row, found.as_ref());
             }
             self.enqueue(&mut draft, &Garbage::Unnamed(location.to_vec()), now_ms);
             Ok(Try::Commit(draft, ()))

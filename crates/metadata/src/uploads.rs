@@ -1,5 +1,7 @@
 //! Multipart uploads and their parts.
 
+use std::collections::HashSet;
+
 use model::{
     Condition,
     limits::PARTS_PER_ROW,
@@ -8,8 +10,8 @@ use model::{
 };
 
 use crate::{
-    FreedBlob, Guard, Metadata, NewVersion, Result, WrittenVersion,
-    contents::count_segments,
+    Guard, Metadata, NewVersion, Result, WrittenVersion,
+    blobs::count_segments,
     engine::{Direction, ScanRange, VALUE_BYTES_MAX, read_counter},
     keys,
     transaction::{Draft, Try, decode_row},
@@ -20,7 +22,8 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct PartWritten {
     pub part: Part,
-    pub blob: [u8; 16],
+    /// Where the part's blob lies.
+    pub location: Vec<u8>,
     /// (segment key, bytes in it) of each copy that lies in a segment.
     pub segments: Vec<(Vec<u8>, u64)>,
 }
@@ -91,7 +94,7 @@ impl Metadata {
             match self.record::<Part>(&row).await? {
                 Some((replaced, guard)) => {
                     draft.expect(&guard);
-                    self.enqueue(&mut draft, &Garbage::Blob(replaced.location), now_ms);
+                    self.unname_parts(&mut draft, &[replaced.blob], now_ms).await?;
                 }
                 None => {
                     draft.expect_row(&row, None);
@@ -102,7 +105,7 @@ impl Metadata {
                 }
             }
             draft.put(row, &written.part);
-            draft.put_bytes(keys::blob(&written.blob), written.part.location.clone());
+            draft.put_bytes(keys::blob(&written.part.blob), written.location.clone());
             count_segments(&mut draft, &written.segments, 1);
             draft.add(keys::part_writes(upload.id), 1);
             Ok(Try::Commit(draft, ()))
@@ -291,20 +294,21 @@ impl Metadata {
         Ok(self.record(&keys::finished(id)).await?.map(|(finished, _)| finished))
     }
 
-    /// Forgets parts whose blobs were freed (`freed`) or that a content took over (`kept`).
+    /// Forgets parts of an ended upload, and unnames their blobs but those that a content took over
+    /// (`kept`).
     pub async fn remove_parts(
         &self,
         upload: UploadId,
-        freed: &[(u32, FreedBlob)],
-        kept: &[u32],
+        parts: &[Part],
+        kept: &HashSet<[u8; 16]>,
     ) -> Result<()> {
+        let freed = parts.iter().map(|part| part.blob).filter(|blob| !kept.contains(blob));
+        let freed: Vec<_> = freed.collect();
         self.transact(async || {
             let mut draft = Draft::reclaiming();
-            for (number, blob) in freed {
-                draft.delete(keys::part(upload, *number));
-                blob.forget(&mut draft);
-            }
-            kept.iter().for_each(|number| draft.delete(keys::part(upload, *number)));
+            // One that nothing names went with its content, whose entry came up before this one.
+            self.unname_parts(&mut draft, &freed, 0).await?;
+            parts.iter().for_each(|part| draft.delete(keys::part(upload, part.number)));
             Ok(Try::Commit(draft, ()))
         })
         .await
@@ -360,20 +364,11 @@ fn row_count(content: &CompletedContent) -> u32 {
     u32::try_from(rows_of(content).len()).unwrap_or(u32::MAX)
 }
 
-/// What a part takes in a row besides its location.
-const PART_BYTES: usize = 128;
+/// What a part takes in a row at most.
+const PART_BYTES: usize = 192;
+const _: () = assert!(PARTS_PER_ROW * PART_BYTES < VALUE_BYTES_MAX);
 
-/// The parts row by row, each below the longest value by far.
+/// The parts row by row.
 fn rows_of(content: &CompletedContent) -> Vec<&[ContentPart]> {
-    let mut rows = Vec::new();
-    let (mut start, mut bytes) = (0, 0);
-    for (index, part) in content.parts.iter().enumerate() {
-        bytes += PART_BYTES + part.location.len();
-        if index - start >= PARTS_PER_ROW || bytes > VALUE_BYTES_MAX * 3 / 4 {
-            rows.extend(content.parts.get(start..index));
-            (start, bytes) = (index, PART_BYTES + part.location.len());
-        }
-    }
-    rows.extend(content.parts.get(start..));
-    rows
+    content.parts.chunks(PARTS_PER_ROW).collect()
 }

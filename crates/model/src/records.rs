@@ -1,6 +1,6 @@
 //! What is stored, as it is stored. The field numbers are persisted: never reuse or renumber one.
 
-use minicbor::{Decode, Encode};
+use minicbor::{Decode, Encode, bytes::ByteVec};
 
 use crate::{
     checksums::Algorithm,
@@ -212,12 +212,13 @@ pub struct ContentPart {
     pub number: u32,
     #[n(1)]
     pub size_bytes: u64,
-    #[cbor(n(2), with = "minicbor::bytes")]
-    pub location: Vec<u8>,
     #[cbor(n(3), with = "minicbor::bytes")]
     pub md5: [u8; 16],
     #[n(4)]
     pub checksum: Option<Checksum>,
+    /// The id of the blob; a row of its own says where that lies. (2 was the location.)
+    #[cbor(n(5), with = "minicbor::bytes")]
+    pub blob: [u8; 16],
 }
 
 /// A multipart upload under way.
@@ -260,8 +261,9 @@ pub struct Part {
     pub checksum: Option<Checksum>,
     #[n(5)]
     pub modified_ms: i64,
-    #[cbor(n(6), with = "minicbor::bytes")]
-    pub location: Vec<u8>,
+    /// As in [`ContentPart`]. (6 was the location.)
+    #[cbor(n(7), with = "minicbor::bytes")]
+    pub blob: [u8; 16],
 }
 
 /// A completed upload, remembered so that repeating the request succeeds.
@@ -313,10 +315,14 @@ pub enum Garbage {
         #[cbor(n(2), with = "minicbor::bytes")]
         incarnation: [u8; 16],
     },
-    /// A blob that a failed write left: it was never named, nor counted in its segments.
+    /// Copies that a failed write or a move left: not named, nor counted in their segments. Some may
+    /// be named again.
     #[n(6)]
     Unnamed(#[cbor(n(0), with = "minicbor::bytes")] Vec<u8>),
     /// A segment no live record is in.
     #[n(5)]
     Segment(#[cbor(n(0), with = "minicbor::bytes")] Vec<u8>),
+    /// Several blobs nothing names.
+    #[n(7)]
+    Blobs(#[n(0)] Vec<ByteVec>),
 }

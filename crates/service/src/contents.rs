@@ -11,7 +11,7 @@ use bytes::Bytes;
 use minicbor::{Decode, Encode};
 use model::{
     Condition,
-    limits::PART_BYTES_MAX,
+    limits::{PART_BYTES_MAX, PARTS_PER_ROW},
     names::{BucketId, ContentId, ObjectKey},
     records::{Attributes, Content, ContentPart},
 };
@@ -271,8 +271,7 @@ impl Service {
 
     /// Where the bytes of a content lie: read whole before the first byte goes out.
     pub(crate) async fn layout(&self, id: ContentId) -> Result<Layout> {
-        let damaged = || Error::new(Condition::DamagedData, "the object's content is missing");
-        let content = self.metadata.content(id).await?.ok_or_else(damaged)?;
+        let content = self.metadata.content(id).await?.ok_or_else(content_is_missing)?;
         let parts = match content.location {
             Some(_) => Vec::new(),
             None => self.metadata.content_parts(id).await?,
@@ -281,28 +280,17 @@ impl Service {
     }
 
     /// Reads `range` of a content.
-    pub(crate) fn read_content(
+    pub(crate) async fn read_content(
         self: &Arc<Self>,
         id: ContentId,
         layout: &Layout,
         range: Range<u64>,
         ticket: Ticket,
     ) -> Result<ContentReader> {
-        let mut rest = VecDeque::new();
-        if let Some(location) = &layout.content.location {
-            rest.push_back((self.decode_location(location)?, range));
-        } else {
-            let mut start = 0;
-            for part in &layout.parts {
-                let end = start + part.size_bytes;
-                let (from, to) = (range.start.max(start), range.end.min(end));
-                if from < to {
-                    let location = self.decode_location(&part.location)?;
-                    rest.push_back((location, from - start..to - start));
-                }
-                start = end;
-            }
-        }
+        let rest = match &layout.content.location {
+            Some(location) => VecDeque::from([(self.decode_location(location)?, range)]),
+            None => self.locate_parts(&layout.parts, range).await?,
+        };
         Ok(ContentReader {
             service: Arc::clone(self),
             content: id,
@@ -312,4 +300,36 @@ impl Service {
             ticket,
         })
     }
+
+    /// Where the parts lie that `range` touches, and which bytes of each.
+    async fn locate_parts(
+        &self,
+        parts: &[ContentPart],
+        range: Range<u64>,
+    ) -> Result<VecDeque<(Location, Range<u64>)>> {
+        let mut touched = Vec::new();
+        let mut start = 0;
+        for part in parts {
+            let end = start + part.size_bytes;
+            let (from, to) = (range.start.max(start), range.end.min(end));
+            if from < to {
+                touched.push((part.blob, from - start..to - start));
+            }
+            start = end;
+        }
+        let mut located = VecDeque::with_capacity(touched.len());
+        for touched in touched.chunks(PARTS_PER_ROW) {
+            let ids: Vec<_> = touched.iter().map(|(blob, _)| *blob).collect();
+            let found = self.metadata.part_blobs(&ids).await?;
+            for ((_, range), found) in touched.iter().zip(found) {
+                let found = found.ok_or_else(content_is_missing)?;
+                located.push_back((self.decode_location(&found.location)?, range.clone()));
+            }
+        }
+        Ok(located)
+    }
+}
+
+fn content_is_missing() -> Error {
+    Error::new(Condition::DamagedData, "the object's content is missing")
 }

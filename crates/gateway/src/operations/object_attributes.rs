@@ -170,13 +170,8 @@ mod tests {
     #[test]
     fn parts_come_in_pages() {
         let wanted = Wanted::parse(["ObjectParts"].into_iter()).unwrap();
-        let part = ContentPart {
-            number: 4,
-            size_bytes: 5,
-            location: Vec::new(),
-            md5: [0; 16],
-            checksum: None,
-        };
+        let part =
+            ContentPart { number: 4, size_bytes: 5, blob: [0; 16], md5: [0; 16], checksum: None };
         let known = ObjectAttributes {
             version: version(),
             versioning: Versioning::Unversioned,

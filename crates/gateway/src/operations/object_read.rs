@@ -353,7 +353,7 @@ mod tests {
         facts.part = Some(ContentPart {
             number: 2,
             size_bytes: 4,
-            location: Vec::new(),
+            blob: [0; 16],
             md5: [0; 16],
             checksum: Some(checksum),
         });

@@ -102,7 +102,7 @@ impl CopyObject {
             return Ok(None);
         }
         let range = 0..object.size_bytes;
-        let reader = service.read_content(object.content, &layout, range, found.ticket)?;
+        let reader = service.read_content(object.content, &layout, range, found.ticket).await?;
         let algorithm = self.checksum.or(has);
         let mut body = CopiedBody { reader, length_bytes: object.size_bytes, algorithm };
         let description = Description {

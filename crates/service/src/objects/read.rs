@@ -93,7 +93,7 @@ impl Operation for GetObject {
             None => service.layout(object.content).await?,
         };
         let range = facts.range.clone();
-        let mut reader = service.read_content(object.content, &layout, range, found.ticket)?;
+        let mut reader = service.read_content(object.content, &layout, range, found.ticket).await?;
         reader.read_ahead().await?;
         Ok((facts, reader))
     }

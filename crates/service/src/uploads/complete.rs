@@ -234,9 +234,9 @@ fn content_part(part: &Part) -> ContentPart {
     ContentPart {
         number: part.number,
         size_bytes: part.size_bytes,
-        location: part.location.clone(),
         md5: part.md5,
         checksum: part.checksum.clone(),
+        blob: part.blob,
     }
 }
 

@@ -197,11 +197,11 @@ impl Service {
             crc64: stored.digests.crc64,
             checksum: stored.digests.checksum.clone(),
             modified_ms: self.now_ms(),
-            location: stored.location.encode(),
+            blob: stored.location.blob.0,
         };
         let written = PartWritten {
             part,
-            blob: stored.location.blob.0,
+            location: stored.location.encode(),
             segments: crate::contents::segments(&stored.location),
         };
         self.metadata.put_part(bucket, upload, &written, self.now_ms()).await?;
@@ -309,7 +309,7 @@ impl Operation for UploadPartCopy {
         };
         let length_bytes = range.end - range.start;
         let layout = service.layout(object.content).await?;
-        let reader = service.read_content(object.content, &layout, range, found.ticket)?;
+        let reader = service.read_content(object.content, &layout, range, found.ticket).await?;
         let algorithm = upload.checksum.map(|(algorithm, _)| algorithm);
         let mut body = CopiedBody { reader, length_bytes, algorithm };
         let part = service.store_part(bucket, &upload, self.number, &mut body).await?;

@@ -1,5 +1,6 @@
 //! Background work: bounded, resumable steps, paced by one runner.
 
+mod moving;
 mod origins;
 mod reclaim;
 mod repair;

@@ -7,9 +7,9 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use blobs::{Location, SegmentKey};
 use metadata::{FreedBlob, QueuedGarbage};
-use model::{ContentId, UploadId, records::Garbage};
+use model::{UploadId, records::Garbage};
 
-use super::{Progress, Worker};
+use super::{Progress, Worker, moving::strays};
 use crate::{Error, Result, Service, contents::segments};
 
 /// Entries looked at in one step.
@@ -80,13 +80,16 @@ impl Service {
     async fn free(&self, entry: &QueuedGarbage) -> Result<bool> {
         match &entry.garbage {
             Garbage::Content(content) => self.metadata.release(entry, *content).await?,
-            Garbage::Blob(location) => {
-                let freed = self.free_blob(location).await?;
-                self.metadata.dequeue(entry, Some(&freed)).await?;
+            Garbage::Blob(location) => self.free_blobs(entry, [location.as_slice()]).await?,
+            Garbage::Blobs(locations) => {
+                self.free_blobs(entry, locations.iter().map(|it| it.as_slice())).await?;
             }
             Garbage::Unnamed(location) => {
-                self.blobs.remove(&self.decode_location(location)?).await?;
-                self.metadata.dequeue(entry, None).await?;
+                let location = self.decode_location(location)?;
+                let named = self.metadata.blob_location(&location.blob.0).await?;
+                let named = named.map(|named| self.decode_location(&named)).transpose()?;
+                self.blobs.remove(&strays(&location, named.as_ref())).await?;
+                self.metadata.dequeue(entry, &[]).await?;
             }
             Garbage::Upload(upload) => {
                 self.free_parts(*upload, &HashSet::new()).await?;
@@ -94,9 +97,7 @@ impl Service {
             }
             Garbage::Leftovers { upload, content } => {
                 let parts = self.metadata.content_parts(*content).await?;
-                let kept =
-                    parts.iter().map(|part| Ok(self.decode_location(&part.location)?.blob.0));
-                let kept = kept.collect::<Result<HashSet<_>>>()?;
+                let kept = parts.iter().map(|part| part.blob).collect();
                 self.free_parts(*upload, &kept).await?;
                 self.metadata.forget_upload(entry, *upload).await?;
             }
@@ -105,64 +106,43 @@ impl Service {
                     return Ok(false);
                 }
                 let named = *incarnation == [0; 16];
-                self.free_rows(entry, *content, *rows, named).await?;
+                for row in 0..(*rows).max(1) {
+                    let last = row + 1 >= *rows;
+                    self.metadata.forget_parts(entry, *content, row, named, last).await?;
+                }
             }
             Garbage::Segment(segment) => {
                 if let Ok(key) = SegmentKey::decode(segment) {
                     self.blobs.remove_segment(key).await?;
                 }
-                self.metadata.dequeue(entry, None).await?;
+                self.metadata.dequeue(entry, &[]).await?;
             }
         }
         Ok(true)
     }
 
-    async fn free_blob(&self, location: &[u8]) -> Result<FreedBlob> {
-        let location = self.decode_location(location)?;
-        self.blobs.remove(&location).await?;
-        Ok(FreedBlob { id: location.blob.0, segments: segments(&location) })
+    async fn free_blobs<'b>(
+        &self,
+        entry: &QueuedGarbage,
+        locations: impl IntoIterator<Item = &'b [u8]>,
+    ) -> Result<()> {
+        let mut freed = Vec::new();
+        for location in locations {
+            let location = self.decode_location(location)?;
+            self.blobs.remove(&location).await?;
+            freed.push(FreedBlob { segments: segments(&location) });
+        }
+        Ok(self.metadata.dequeue(entry, &freed).await?)
     }
 
-    /// Frees the parts of an ended upload but those whose blobs a content took over.
+    /// Unnames the parts of an ended upload but those whose blobs a content took over.
     async fn free_parts(&self, upload: UploadId, kept: &HashSet<[u8; 16]>) -> Result<()> {
         loop {
             let (parts, _) = self.metadata.parts(upload, 0, STEP_PARTS).await?;
             if parts.is_empty() {
                 return Ok(());
             }
-            let (mut freed, mut passed_on) = (Vec::new(), Vec::new());
-            for part in &parts {
-                let blob = self.decode_location(&part.location)?.blob.0;
-                // Nameless, it was freed with its content, whose entry came up before this one.
-                if kept.contains(&blob) || !self.metadata.names_blob(&blob).await? {
-                    passed_on.push(part.number);
-                } else {
-                    freed.push((part.number, self.free_blob(&part.location).await?));
-                }
-            }
-            self.metadata.remove_parts(upload, &freed, &passed_on).await?;
+            self.metadata.remove_parts(upload, &parts, kept).await?;
         }
-    }
-
-    /// Frees the rows of a multipart content, and the blobs too if the content was `named`: those
-    /// of a draft still belong to the upload.
-    async fn free_rows(
-        &self,
-        entry: &QueuedGarbage,
-        content: ContentId,
-        rows: u32,
-        named: bool,
-    ) -> Result<()> {
-        for row in 0..rows.max(1) {
-            let mut freed = Vec::new();
-            if named {
-                for part in self.metadata.part_row(content, row).await? {
-                    freed.push(self.free_blob(&part.location).await?);
-                }
-            }
-            let last = row + 1 >= rows;
-            self.metadata.forget_parts(entry, content, row, &freed, last).await?;
-        }
-        Ok(())
     }
 }

@@ -46,13 +46,6 @@ impl Service {
             return Ok(false);
         }
         let repaired = self.blobs.repair(&location).await?;
-        // A part of a multipart object is repaired where it lies; a copy that had to go to another
-        // place is not named and is swept away with its segment or file.
-        let moved = self.move_content(&location, &repaired).await?;
-        if !moved {
-            // Its file may have been written anew just when the blob went.
-            self.discard(&repaired).await?;
-        }
-        Ok(moved)
+        self.move_blob(&location, &repaired).await
     }
 }

@@ -3,11 +3,10 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use blobs::{FileCursor, Location, SegmentInfo, SegmentKey};
-use model::ContentId;
+use blobs::{BlobId, FileCursor, SegmentInfo, SegmentKey};
 
 use super::{Progress, Worker, origins::Origins};
-use crate::{Result, Service, contents::segments};
+use crate::{Result, Service};
 
 /// Files or records looked at in one step.
 const STEP_ENTRIES: usize = 500;
@@ -129,14 +128,13 @@ impl Sweep {
 }
 
 impl Service {
-    /// Moves the live records of a segment elsewhere. Small parts of multipart objects stay, and
-    /// with them the segment, until they are deleted.
+    /// Moves the live records of a segment elsewhere.
     async fn compact(&self, segment: &SegmentInfo) -> Result<()> {
         let mut from = 0;
         loop {
             let page = self.blobs.segment_records(segment.key, from, STEP_ENTRIES).await?;
             for record in &page.records {
-                self.move_record(ContentId(record.blob.0), segment).await?;
+                self.move_record(record.blob, segment).await?;
             }
             match page.next {
                 Some(next) => from = next,
@@ -145,27 +143,12 @@ impl Service {
         }
     }
 
-    async fn move_record(&self, id: ContentId, segment: &SegmentInfo) -> Result<()> {
-        let (_reading, writing) = (self.begin_read(), self.writers.begin());
-        let Some(content) = self.metadata.content(id).await? else { return Ok(()) };
-        let Some(encoded) = content.location else { return Ok(()) };
+    async fn move_record(&self, blob: BlobId, segment: &SegmentInfo) -> Result<()> {
+        let (_reading, _writing) = (self.begin_read(), self.writers.begin());
+        let Some(encoded) = self.metadata.blob_location(&blob.0).await? else { return Ok(()) };
         let location = self.decode_location(&encoded)?;
         let moved = self.blobs.move_from_segment(&location, segment.key).await?;
-        self.move_content(&location, &moved).await?;
-        drop(writing);
+        self.move_blob(&location, &moved).await?;
         Ok(())
-    }
-
-    /// Commits that a content of one blob lies elsewhere now; `false` if it went meanwhile.
-    ///
-    /// The caller holds tickets for reading and writing from before it looked the location up, so
-    /// that neither the old nor the new place is freed in between.
-    pub(super) async fn move_content(&self, from: &Location, to: &Location) -> Result<bool> {
-        if from == to {
-            return Ok(true);
-        }
-        let (id, old, new) = (ContentId(from.blob.0), segments(from), segments(to));
-        let metadata = &self.metadata;
-        Ok(metadata.move_content(id, &from.encode(), &to.encode(), &old, &new).await?)
     }
 }

@@ -175,3 +175,34 @@ async fn objects_of_many_parts_go_without_a_trace() {
     assert_eq!(found.as_deref(), Ok(expected.as_bytes()));
     assert_all_goes(&mut store, &client, 1).await;
 }
+
+/// Small parts of multipart objects lie in segments; they used to keep a sparse one for ever.
+#[tokio::test]
+async fn a_sparse_segment_goes_although_parts_lie_in_it() {
+    let mut store = Store::new(1).await;
+    let client = Client::with_bucket(&store, Versioning::Unversioned).await;
+    let text = "8 bytes ".repeat(1024);
+    let upload = client.create_upload("parts").await;
+    client.upload_part(&upload, 1, "one").await.expect("a part");
+    client.put("filling", &text).await.expect("it is put");
+    client.complete(&upload, WriteCondition::default()).await.expect("it completes");
+    let under_way = client.create_upload("under way").await;
+    client.upload_part(&under_way, 1, "still").await.expect("a part");
+    let before = store.blobs.segments().await.expect("the disks answer");
+    for _ in 0..50 {
+        client.put("filling", &text).await.expect("it is put");
+    }
+    let mut workers = Workers::default();
+    for _ in 0..3 {
+        workers.finish(&store).await.expect("the workers work");
+    }
+    let after = store.blobs.segments().await.expect("the disks answer");
+    let left = before.iter().filter(|old| after.iter().any(|new| new.key == old.key)).count();
+    assert_eq!(left, 0, "the parts were moved");
+    client.complete(&under_way, WriteCondition::default()).await.expect("it completes");
+    for (key, expected) in [("parts", "one"), ("under way", "still"), ("filling", &text)] {
+        let found = client.get(key, VersionSelector::Latest).await;
+        assert_eq!(found.as_deref(), Ok(expected.as_bytes()), "{key}");
+    }
+    assert_all_goes(&mut store, &client, 1).await;
+}

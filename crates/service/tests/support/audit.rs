@@ -68,10 +68,10 @@ pub async fn audit(store: &Store) -> Faults {
     let contents: BTreeMap<Vec<u8>, Content> = rows.records(b'c').into_iter().collect();
     references(&rows, &contents, &mut faults);
     let named = multipart(&rows, &contents, &mut faults);
-    let mut locations = uploads(&rows, &named, &mut faults);
+    uploads(&rows, &named, &mut faults);
     let whole = contents.values().filter_map(|content| content.location.clone());
-    locations.extend(whole);
-    locations.extend(named.into_iter().map(|part| part.location));
+    let parts = rows.family(b'b').map(|(_, location)| location.clone());
+    let locations: Vec<_> = whole.chain(parts).collect();
     bytes(store, &rows, &locations, &mut faults).await;
     let queued: Vec<_> = rows.records::<Garbage>(b'G').into_iter().map(|(_, row)| row).collect();
     compare("garbage", &queued, &Vec::new(), &mut faults);
@@ -143,25 +143,23 @@ fn multipart(
     parts
 }
 
-/// The locations of the parts of uploads under way; rows of ended ones are gone.
-fn uploads(rows: &Rows, named: &[ContentPart], faults: &mut Faults) -> Vec<Vec<u8>> {
+/// The parts of uploads under way are counted, rows of ended ones are gone, and each blob of a part
+/// has its row.
+fn uploads(rows: &Rows, named: &[ContentPart], faults: &mut Faults) {
     let live: BTreeSet<_> =
         rows.keys(b'U').iter().map(|key| key[key.len() - 16..].to_vec()).collect();
     let mut counts: BTreeMap<Vec<u8>, i64> = BTreeMap::new();
-    let mut locations = Vec::new();
+    let mut blobs: BTreeSet<_> = named.iter().map(|part| part.blob.to_vec()).collect();
     for (key, part) in rows.records::<Part>(b'P') {
         let upload = key[..16].to_vec();
         check(live.contains(&upload), || format!("a part of the ended upload {upload:?}"), faults);
         *counts.entry(upload).or_default() += 1;
-        locations.push(part.location);
+        blobs.insert(part.blob.to_vec());
     }
     compare("counts of parts", &rows.counters(b'Q'), &counts, faults);
     let writes: BTreeSet<_> = rows.counters(b'R').into_keys().collect();
     compare("uploads with part writes", &writes, &counts.into_keys().collect(), faults);
-    let blob = |location: &Vec<u8>| decode(location).blob.0.to_vec();
-    let blobs = locations.iter().chain(named.iter().map(|part| &part.location)).map(blob);
-    compare("blobs of parts", &rows.keys(b'b'), &blobs.collect(), faults);
-    locations
+    compare("blobs of parts", &rows.keys(b'b'), &blobs, faults);
 }
 
 fn decode(location: &[u8]) -> Location {

@@ -236,7 +236,7 @@ mod tests {
             crc64: 42,
             checksum: None,
             modified_ms: 1_330_072_987_045,
-            location: Vec::new(),
+            blob: [0; 16],
         };
         let page =
             PartPage { upload: upload(), owner: account(), parts: vec![part], next: Some(3) };
