@@ -1,7 +1,7 @@
 //! Blobs that something names: where they lie, how they move, and all of them in a row.
 //!
 //! A blob has one row that knows its location: that of the content it is, or one of its own if it
-//! is a part, of an upload under way or of a multipart content.
+//! is a part, of an upload under way or of a multipart content, or the list of such parts.
 
 use model::{
     names::ContentId,
@@ -22,6 +22,22 @@ pub struct NamedBlob {
     pub location: Vec<u8>,
     /// What it takes for the blob to be there still, and not moved.
     pub guard: Guard,
+}
+
+/// A blob about to be named by a part, or as the manifest of a multipart content.
+#[derive(Clone, Debug)]
+pub struct PartBlob {
+    pub id: [u8; 16],
+    pub location: Vec<u8>,
+    /// (segment key, bytes in it) of each copy that lies in a segment.
+    pub segments: Vec<(Vec<u8>, u64)>,
+}
+
+impl PartBlob {
+    pub(crate) fn name(&self, draft: &mut Draft) {
+        draft.put_bytes(keys::blob(&self.id), self.location.clone());
+        count_segments(draft, &self.segments, 1);
+    }
 }
 
 /// Some of all named blobs.
@@ -200,8 +216,13 @@ mod tests {
         for number in 0..12_u8 {
             // Contents 6 and 8 have parts and no blob of their own.
             let location = (number < 6 || number % 2 == 1).then(|| vec![number]);
-            let content =
-                Content { size_bytes: 1, location, part_rows: 0, region: "home".to_owned() };
+            let content = Content {
+                size_bytes: 1,
+                location,
+                part_rows: 0,
+                region: "home".to_owned(),
+                manifest: None,
+            };
             commit.put.push((keys::content(ContentId([number; 16])), codec::encode(&content)));
         }
         for number in 20..25_u8 {

@@ -74,6 +74,9 @@ impl Metadata {
             if row.is_some() {
                 draft.delete(references);
             }
+            if let Some(manifest) = content.manifest {
+                self.unname_parts(&mut draft, &[manifest], 0).await?;
+            }
             let bytes = match content.location {
                 Some(location) => Garbage::Blob(location),
                 // No incarnation has this id, so the rows count as left by an ended one.

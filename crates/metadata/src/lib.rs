@@ -23,7 +23,7 @@ mod uploads;
 mod usage;
 mod versions;
 
-pub use blobs::{FreedBlob, Move, NamedBlob, NamedPage};
+pub use blobs::{FreedBlob, Move, NamedBlob, NamedPage, PartBlob};
 pub use buckets::Created;
 pub use contents::NewContent;
 pub use directories::KnownDirectory;

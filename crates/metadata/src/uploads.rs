@@ -11,7 +11,7 @@ use model::{
 
 use crate::{
     Guard, Metadata, NewVersion, Result, WrittenVersion,
-    blobs::count_segments,
+    blobs::PartBlob,
     engine::{Direction, ScanRange, VALUE_BYTES_MAX, read_counter},
     keys,
     transaction::{Draft, Try, decode_row},
@@ -22,10 +22,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct PartWritten {
     pub part: Part,
-    /// Where the part's blob lies.
-    pub location: Vec<u8>,
-    /// (segment key, bytes in it) of each copy that lies in a segment.
-    pub segments: Vec<(Vec<u8>, u64)>,
+    pub blob: PartBlob,
 }
 
 /// The content a completed upload becomes.
@@ -35,6 +32,8 @@ pub struct CompletedContent {
     pub size_bytes: u64,
     pub region: String,
     pub parts: Vec<ContentPart>,
+    /// Lists the parts for the day when these rows are lost.
+    pub manifest: PartBlob,
     /// [`Metadata::part_writes`] from before the parts were read.
     pub seen: Guard,
     /// Tells a repeated request for the same parts from one for others.
@@ -105,8 +104,7 @@ impl Metadata {
                 }
             }
             draft.put(row, &written.part);
-            draft.put_bytes(keys::blob(&written.part.blob), written.location.clone());
-            count_segments(&mut draft, &written.segments, 1);
+            written.blob.name(&mut draft);
             draft.add(keys::part_writes(upload.id), 1);
             Ok(Try::Commit(draft, ()))
         })
@@ -218,9 +216,11 @@ impl Metadata {
                     location: None,
                     part_rows: row_count(content),
                     region: content.region.clone(),
+                    manifest: Some(content.manifest.id),
                 },
                 segments: Vec::new(),
             };
+            content.manifest.name(&mut draft);
             let new = NewVersion { content: Some(&named), ..new.clone() };
             let version = self.draft_version(&mut draft, &bucket, &new, &decide).await?;
             let written = WrittenVersion { version, versioning: bucket.versioning };

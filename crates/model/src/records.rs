@@ -203,6 +203,9 @@ pub struct Content {
     /// The region the bytes lie in.
     #[n(3)]
     pub region: String,
+    /// The blob that tells which parts there are, so that they can be put together without this.
+    #[cbor(n(4), with = "minicbor::bytes")]
+    pub manifest: Option<[u8; 16]>,
 }
 
 /// One part of a multipart content.

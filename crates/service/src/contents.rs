@@ -13,7 +13,7 @@ use model::{
     Condition,
     limits::{PART_BYTES_MAX, PARTS_PER_ROW},
     names::{BucketId, ContentId, ObjectKey},
-    records::{Attributes, Content, ContentPart},
+    records::{Attributes, Bucket, Checksum, Content, ContentPart, Etag},
 };
 
 use crate::{
@@ -45,9 +45,41 @@ pub(crate) struct Description {
     /// Upload id and part number, for a part.
     #[n(6)]
     pub part: Option<(model::UploadId, u32)>,
+    /// What the bytes turned out to be; in a manifest, those of the object.
+    #[n(7)]
+    pub outcome: Option<Outcome>,
+    /// The blob lists the parts of a multipart object: a CBOR array of [`ContentPart`].
+    #[n(8)]
+    pub manifest: bool,
+}
+
+/// What is known of the bytes of an object or part.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct Outcome {
+    #[n(0)]
+    pub etag: Etag,
+    #[n(1)]
+    pub crc64: u64,
+    #[n(2)]
+    pub checksum: Option<Checksum>,
 }
 
 impl Description {
+    /// Of an object in one piece.
+    pub fn new(bucket: &Bucket, key: &ObjectKey, attributes: &Attributes) -> Self {
+        Self {
+            bucket: bucket.id,
+            bucket_name: bucket.name.to_string(),
+            key: key.clone(),
+            sequence: 0,
+            begun_ms: 0,
+            attributes: attributes.clone(),
+            part: None,
+            outcome: None,
+            manifest: false,
+        }
+    }
+
     /// The encoded form; attributes too long for a blob's header are left out.
     fn encode(&self) -> Bytes {
         let encode = |description: &Self| {
@@ -88,7 +120,17 @@ impl Stored {
                 location: Some(self.location.encode()),
                 part_rows: 0,
                 region: region.to_owned(),
+                manifest: None,
             },
+            segments: segments(&self.location),
+        }
+    }
+
+    /// The blob as metadata names it where it is not a content.
+    pub fn part_blob(&self) -> metadata::PartBlob {
+        metadata::PartBlob {
+            id: self.location.blob.0,
+            location: self.location.encode(),
             segments: segments(&self.location),
         }
     }
@@ -142,10 +184,9 @@ impl Service {
         if body.length_bytes().is_some_and(|length| length > size_bytes_max) {
             return Err(Condition::EntityTooLarge.into());
         }
-        description.sequence = self.metadata.engine().sequence();
         description.begun_ms = self.now_ms();
         let id = BlobId(self.random());
-        let mut writer = self.blobs.create(region, id, description.encode());
+        let mut writer = self.blobs.create(region, id, Bytes::new());
         let mut digester = Digester::new(body.wants_sha256(), body.algorithm());
         let mut size_bytes = 0;
         loop {
@@ -172,6 +213,14 @@ impl Service {
         // From here on the bytes may lie in a segment: a client that takes its time to send them
         // holds nothing back.
         let writing = Some(self.writers.begin());
+        // As late as can be: what is acknowledged before a write begins has a lower number.
+        description.sequence = self.metadata.engine().sequence();
+        description.outcome.get_or_insert_with(|| Outcome {
+            etag: Etag { md5: digests.md5, parts: None },
+            crc64: digests.crc64,
+            checksum: digests.checksum.clone(),
+        });
+        writer.set_description(description.encode());
         let location = writer.finish().await?;
         Ok(Stored { service: Arc::clone(self), location, digests, named: false, writing })
     }

@@ -120,6 +120,7 @@ impl Fixture {
                 size_bytes: 10,
                 location: Some(Vec::new()),
                 part_rows: 0,
+                manifest: None,
                 region: "home".into(),
             },
             segments: Vec::new(),

@@ -105,15 +105,7 @@ impl CopyObject {
         let reader = service.read_content(object.content, &layout, range, found.ticket).await?;
         let algorithm = self.checksum.or(has);
         let mut body = CopiedBody { reader, length_bytes: object.size_bytes, algorithm };
-        let description = Description {
-            bucket: bucket.id,
-            bucket_name: bucket.name.to_string(),
-            key: self.key.clone(),
-            sequence: 0,
-            begun_ms: 0,
-            attributes: object.attributes.clone(),
-            part: None,
-        };
+        let description = Description::new(bucket, &self.key, &object.attributes);
         let stored = service.store(&bucket.region, description, &mut body, BODY_BYTES_MAX).await?;
         object.content = stored.id();
         object.etag = Etag { md5: stored.digests.md5, parts: None };

@@ -91,15 +91,7 @@ impl Operation for PutObject {
     ) -> Result<Self::Output> {
         let (bucket, _) = permit.bucket(&self.bucket)?;
         self.condition.refuse_early(service, bucket, &self.key).await?;
-        let description = Description {
-            bucket: bucket.id,
-            bucket_name: bucket.name.to_string(),
-            key: self.key.clone(),
-            sequence: 0,
-            begun_ms: 0,
-            attributes: self.attributes.clone(),
-            part: None,
-        };
+        let description = Description::new(bucket, &self.key, &self.attributes);
         let body = self.body.as_mut();
         let stored = service.store(&bucket.region, description, body, BODY_BYTES_MAX).await?;
         let object = ObjectData {

@@ -16,7 +16,12 @@ use model::{
 };
 
 use super::{CompleteUpload, PartChoice};
-use crate::{Error, Need, Operation, Permit, Result, Service, objects::write::Written};
+use crate::{
+    Error, Need, Operation, Permit, Result, Service,
+    body::Whole,
+    contents::{BODY_BYTES_MAX, Description, Outcome, Stored},
+    objects::write::Written,
+};
 
 impl Operation for CompleteUpload {
     type Output = Written;
@@ -57,11 +62,14 @@ impl CompleteUpload {
         let (seen, uploaded) = read_parts(service, &upload).await?;
         let parts = self.choose(&upload, uploaded)?;
         let object = self.assemble(service, &upload, &parts)?;
+        let content_parts: Vec<_> = parts.iter().map(content_part).collect();
+        let manifest = store_manifest(service, bucket, &upload, &object, &content_parts).await?;
         let content = CompletedContent {
             id: object.content,
             size_bytes: object.size_bytes,
             region: bucket.region.clone(),
-            parts: parts.iter().map(content_part).collect(),
+            parts: content_parts,
+            manifest: manifest.part_blob(),
             seen,
             parts_digest: digest(parts.iter().map(|part| (part.number, part.md5))),
         };
@@ -76,6 +84,7 @@ impl CompleteUpload {
             |bucket: &Bucket, existing: Option<&Version>| self.condition.check(bucket, existing);
         let written =
             service.metadata.complete_upload(bucket, &upload, &content, &new, decide).await?;
+        manifest.named();
         service.garbage_queued.notify_one();
         Ok(written.into())
     }
@@ -228,6 +237,25 @@ fn whole_checksum(algorithm: Algorithm, kind: ChecksumKind, parts: &[Part]) -> R
         }
     };
     Ok(Checksum { algorithm, value, kind })
+}
+
+/// Stores a blob that says which parts the object is made of: they alone could not tell.
+async fn store_manifest(
+    service: &Arc<Service>,
+    bucket: &Bucket,
+    upload: &Upload,
+    object: &ObjectData,
+    parts: &[ContentPart],
+) -> Result<Stored> {
+    let ObjectData { etag, crc64, checksum, .. } = object.clone();
+    let description = Description {
+        outcome: Some(Outcome { etag, crc64, checksum }),
+        manifest: true,
+        ..Description::new(bucket, &upload.key, &upload.attributes)
+    };
+    let list = minicbor::to_vec(parts).map_err(Error::internal)?;
+    let mut body = Whole(Some(list.into()));
+    service.store(&bucket.region, description, &mut body, BODY_BYTES_MAX).await
 }
 
 fn content_part(part: &Part) -> ContentPart {

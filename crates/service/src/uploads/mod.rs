@@ -180,15 +180,9 @@ impl Service {
         if upload.sequential {
             self.refuse_out_of_sequence(upload, number).await?;
         }
-        let description = Description {
-            bucket: bucket.id,
-            bucket_name: bucket.name.to_string(),
-            key: upload.key.clone(),
-            sequence: 0,
-            begun_ms: 0,
-            attributes: upload.attributes.clone(),
-            part: Some((upload.id, number)),
-        };
+        let part = Some((upload.id, number));
+        let description =
+            Description { part, ..Description::new(bucket, &upload.key, &upload.attributes) };
         let stored = self.store(&bucket.region, description, body, BODY_BYTES_MAX).await?;
         let part = Part {
             number,
@@ -199,11 +193,7 @@ impl Service {
             modified_ms: self.now_ms(),
             blob: stored.location.blob.0,
         };
-        let written = PartWritten {
-            part,
-            location: stored.location.encode(),
-            segments: crate::contents::segments(&stored.location),
-        };
+        let written = PartWritten { part, blob: stored.part_blob() };
         self.metadata.put_part(bucket, upload, &written, self.now_ms()).await?;
         stored.named();
         self.garbage_queued.notify_one();

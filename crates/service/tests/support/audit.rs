@@ -68,7 +68,9 @@ pub async fn audit(store: &Store) -> Faults {
     let contents: BTreeMap<Vec<u8>, Content> = rows.records(b'c').into_iter().collect();
     references(&rows, &contents, &mut faults);
     let named = multipart(&rows, &contents, &mut faults);
-    uploads(&rows, &named, &mut faults);
+    let manifests = contents.values().filter_map(|content| content.manifest);
+    let blobs = named.iter().map(|part| part.blob).chain(manifests);
+    uploads(&rows, blobs.map(|blob| blob.to_vec()).collect(), &mut faults);
     let whole = contents.values().filter_map(|content| content.location.clone());
     let parts = rows.family(b'b').map(|(_, location)| location.clone());
     let locations: Vec<_> = whole.chain(parts).collect();
@@ -145,11 +147,10 @@ fn multipart(
 
 /// The parts of uploads under way are counted, rows of ended ones are gone, and each blob of a part
 /// has its row.
-fn uploads(rows: &Rows, named: &[ContentPart], faults: &mut Faults) {
+fn uploads(rows: &Rows, mut blobs: BTreeSet<Vec<u8>>, faults: &mut Faults) {
     let live: BTreeSet<_> =
         rows.keys(b'U').iter().map(|key| key[key.len() - 16..].to_vec()).collect();
     let mut counts: BTreeMap<Vec<u8>, i64> = BTreeMap::new();
-    let mut blobs: BTreeSet<_> = named.iter().map(|part| part.blob.to_vec()).collect();
     for (key, part) in rows.records::<Part>(b'P') {
         let upload = key[..16].to_vec();
         check(live.contains(&upload), || format!("a part of the ended upload {upload:?}"), faults);
