@@ -314,6 +314,22 @@ pub(crate) fn decode_file_end(blob: BlobId, size_bytes: u64, end: &Bytes) -> Opt
     right.then_some(description)
 }
 
+/// Payload size and description of a large file of `file_bytes`, out of its last bytes.
+pub(crate) fn decode_file_tail(
+    blob: BlobId,
+    file_bytes: u64,
+    tail: &Bytes,
+) -> Option<(u64, Bytes)> {
+    let trailer = tail.get(tail.len().checked_sub(FILE_TRAILER_BYTES)?..)?;
+    sealed(trailer, TRAILER_MAGIC, FILE_TRAILER_BYTES, PART_TRAILER)?;
+    let size_bytes = u64_at(trailer, 24)?;
+    let end_bytes = (u32_at(trailer, 40)? as usize).checked_add(FILE_TRAILER_BYTES)?;
+    let end = tail.slice(tail.len().checked_sub(end_bytes)?..);
+    // Beyond this no size is one of ours, and the next sum could overflow.
+    let fits = size_bytes <= file_bytes && data_end(size_bytes) + end_bytes as u64 == file_bytes;
+    Some((size_bytes, decode_file_end(blob, size_bytes, &end)?)).filter(|_| fits)
+}
+
 /// Cuts a stream of bytes into chunks and puts the checksum behind each, copying no payload.
 pub(crate) struct ChunkEncoder {
     blob: BlobId,

@@ -18,6 +18,7 @@ mod error;
 pub mod faulty;
 mod files;
 mod format;
+mod found;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -41,6 +42,7 @@ pub use directory::{Directory, DirectorySpec};
 pub use disk::{Disk, DiskFuture, Entry, Space};
 pub use error::{DirectoryError, Error, Result};
 pub use format::{CHUNK_BYTES, DESCRIPTION_BYTES_MAX};
+pub use found::{Finder, FoundCopy, FoundPage};
 pub use identifiers::{BlobId, DirectoryId, IncarnationId, SegmentId, SegmentKey, StoreId};
 pub use location::{CopyAt, Location, Place};
 pub use orphans::{FileCursor, FilePage, StrayFile};

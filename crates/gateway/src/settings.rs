@@ -52,7 +52,8 @@ pub struct Settings {
 pub struct Patience {
     /// How long nothing at all may come.
     pub idle: Duration,
-    /// The least bytes a second, over each stretch of [`BODY_WINDOW_SECONDS`](model::limits::BODY_WINDOW_SECONDS); 0 takes any.
+    /// The least bytes a second, over each stretch of
+    /// [`BODY_WINDOW_SECONDS`](model::limits::BODY_WINDOW_SECONDS); 0 takes any.
     pub bytes_per_second_min: u64,
 }
 

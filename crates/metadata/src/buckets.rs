@@ -36,19 +36,24 @@ impl Metadata {
             let id = BucketId(u64::from_be_bytes(self.random()));
             let bucket = Bucket { id, ..wanted.clone() };
             let mut draft = Draft::default();
-            let owner = keys::account(&bucket.owner);
-            let account = self.engine.get(&owner).await?.ok_or(Condition::NoSuchAccount)?;
-            draft.expect_row(&owner, Some(&account));
-            self.count_bucket(&mut draft, &bucket.owner, 1).await?;
-            for key in [keys::bucket(&bucket.name), keys::bucket_id(id)] {
-                draft.expect_row(&key, None);
-            }
-            draft.put(keys::bucket(&bucket.name), &bucket);
-            draft.put(keys::bucket_id(id), &bucket.name);
-            draft.put(keys::owned(&bucket.owner, bucket.name.as_str()), &());
+            draft.expect_row(&keys::bucket(&bucket.name), None);
+            self.draft_bucket(&mut draft, &bucket).await?;
             Ok(Try::Commit(draft, Created::New(bucket)))
         })
         .await
+    }
+
+    /// Puts the rows of a new bucket into a draft that expects its name to be free.
+    pub(crate) async fn draft_bucket(&self, draft: &mut Draft, bucket: &Bucket) -> Result<()> {
+        let owner = keys::account(&bucket.owner);
+        let account = self.engine.get(&owner).await?.ok_or(Condition::NoSuchAccount)?;
+        draft.expect_row(&owner, Some(&account));
+        self.count_bucket(draft, &bucket.owner, 1).await?;
+        draft.expect_row(&keys::bucket_id(bucket.id), None);
+        draft.put(keys::bucket(&bucket.name), bucket);
+        draft.put(keys::bucket_id(bucket.id), &bucket.name);
+        draft.put(keys::owned(&bucket.owner, bucket.name.as_str()), &());
+        Ok(())
     }
 
     /// Deletes a bucket that holds no version, marker or upload.

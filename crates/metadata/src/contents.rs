@@ -90,8 +90,8 @@ impl Metadata {
         .await
     }
 
-    /// Forgets a row of parts, and unnames their blobs if they are the content's (`named`): those of
-    /// a draft still belong to the upload. With the last row the queue's entry goes too.
+    /// Forgets a row of parts, and unnames their blobs if they are the content's (`named`): those
+    /// of a draft still belong to the upload. With the last row the queue's entry goes too.
     pub async fn forget_parts(
         &self,
         entry: &QueuedGarbage,

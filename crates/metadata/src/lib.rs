@@ -17,6 +17,7 @@ pub mod fuzzing;
 mod keys;
 mod leases;
 mod queue;
+mod rebuild;
 mod streams;
 mod transaction;
 mod uploads;

@@ -318,8 +318,8 @@ pub enum Garbage {
         #[cbor(n(2), with = "minicbor::bytes")]
         incarnation: [u8; 16],
     },
-    /// Copies that a failed write or a move left: not named, nor counted in their segments. Some may
-    /// be named again.
+    /// Copies that a failed write or a move left: not named, nor counted in their segments. Some
+    /// may be named again.
     #[n(6)]
     Unnamed(#[cbor(n(0), with = "minicbor::bytes")] Vec<u8>),
     /// A segment no live record is in.

@@ -27,6 +27,8 @@ pub enum Command {
     /// Manages the accounts of a running server
     #[command(subcommand)]
     Account(Account),
+    /// Looks after a store that no server has open
+    Check(Check),
     /// Asks a running server whether it is ready: exit code 0 if so, 1 if not
     Health(Remote),
     /// Lists every operation of both protocols and whether it is served
@@ -50,6 +52,17 @@ pub struct Env {
     /// Prints the secret key too
     #[arg(long)]
     pub show_secret: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Check {
+    #[command(flatten)]
+    pub directories: Directories,
+    #[command(flatten)]
+    pub flags: Flags,
+    /// Makes metadata anew from the blobs, when all of it is gone: the last resort
+    #[arg(long, required = true)]
+    pub rebuild: bool,
 }
 
 #[derive(Debug, Default, Args)]

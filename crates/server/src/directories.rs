@@ -20,6 +20,12 @@ use crate::config::check::METADATA_DIRECTORIES_MAX;
 /// Below each metadata directory; nothing else is kept there.
 pub const METADATA_FOLDER: &str = "meta";
 
+/// Metadata that is being rebuilt; it gets its name once it is complete.
+pub const REBUILT_FOLDER: &str = "meta.rebuilt";
+
+/// Where what was left of older metadata goes.
+const OLD_FOLDER: &str = "meta.old";
+
 /// Directories that are open and locked, before it is known which others there should be.
 pub struct Opened {
     pub store: StoreId,
@@ -75,6 +81,50 @@ pub fn open(given: &[Labelled], metadata: &[PathBuf], entropy: &dyn Entropy) -> 
     let directories = found.iter().map(open).collect::<Result<Vec<_>, _>>()?;
     let vacant = vacant.into_iter().map(|directory| directory.path.clone()).collect();
     Ok(Opened { store, directories, vacant, first_start: false })
+}
+
+/// Opens and locks the given directories of a store whose metadata is gone.
+///
+/// # Errors
+/// As of [`open`]; and if a directory is missing, or one has metadata.
+pub fn open_without_metadata(given: &[Labelled], entropy: &dyn Entropy) -> Result<Opened> {
+    for directory in given {
+        identity::read(&directory.path)?;
+        let begun = embedded::has_begun(&directory.path.join(METADATA_FOLDER));
+        let path = directory.path.display();
+        ensure!(!begun?, "{path} has metadata: nothing is rebuilt over it");
+    }
+    let opened = open(given, &[], entropy)?;
+    ensure!(!opened.first_start, "there are no blobs in these directories");
+    ensure!(opened.metadata().next().is_some(), "none of these directories is one for metadata");
+    for path in opened.metadata_paths() {
+        // What an earlier attempt left.
+        let rebuilt = path.join(REBUILT_FOLDER);
+        if rebuilt.exists() {
+            fs::remove_dir_all(rebuilt)?;
+        }
+    }
+    Ok(opened)
+}
+
+/// Gives rebuilt metadata its name in each directory. What has that name is moved aside.
+pub fn put_in_place(directories: &[PathBuf]) -> Result<()> {
+    for directory in directories {
+        let place = directory.join(METADATA_FOLDER);
+        if place.exists() {
+            let mut aside = directory.join(OLD_FOLDER);
+            for number in 2_u32.. {
+                if !aside.exists() {
+                    break;
+                }
+                aside = directory.join(format!("{OLD_FOLDER}-{number}"));
+            }
+            fs::rename(&place, aside)?;
+        }
+        fs::rename(directory.join(REBUILT_FOLDER), place)?;
+        fs::File::open(directory)?.sync_all()?;
+    }
+    Ok(())
 }
 
 /// Whether what was found stems from a first start that broke off before the metadata began.

@@ -14,13 +14,15 @@ use metadata::{KnownDirectory, Metadata};
 use metrics_exporter_prometheus::PrometheusHandle;
 use model::environment::{Clock, Entropy, random, unix_ms};
 use model::names::AccountId;
+use model::policy::{Facts, Principal};
 use service::accounts::NewAccount;
+use service::rebuild::{Rebuild, RebuildReport};
 use service::workers::Runner;
-use service::{BootReport, Bootstrap, Parts, Service};
+use service::{BootReport, Bootstrap, Caller, Parts, Service};
 use tokio::task::JoinHandle;
 
 use crate::config::{Account, Config, Secret};
-use crate::directories::{self, Known, METADATA_FOLDER, Opened};
+use crate::directories::{self, Known, METADATA_FOLDER, Opened, REBUILT_FOLDER};
 use crate::environment::{SystemClock, SystemEntropy};
 use crate::progress::RecoveryBar;
 use crate::sealed::{MasterKey, RootKey};
@@ -154,12 +156,22 @@ async fn open_store(config: &Config) -> Result<Store> {
     }
     let (master_key, root, root_is_new) = secrets(config, &opened, &entropy)?;
     let incarnation: [u8; 16] = random(&entropy);
-    let metadata = open_metadata(config, &opened, incarnation).await?;
+    let metadata = open_metadata(config, &opened, METADATA_FOLDER, incarnation).await?;
     let store = opened.store;
     let known: Vec<Known> =
         metadata.directories().await?.into_iter().map(|row| known(store, row)).collect();
     let directories = directories::complete(opened, &known)?;
     check_regions(config, &directories)?;
+    let blobs = open_blobs(config, &metadata, directories).await?;
+    Ok(Store { metadata, blobs, master_key, root, root_is_new })
+}
+
+/// Notes which directories there are, and opens the blobs in them.
+async fn open_blobs(
+    config: &Config,
+    metadata: &Metadata,
+    directories: Vec<Directory>,
+) -> Result<Blobs> {
     let rows: Vec<KnownDirectory> = directories.iter().map(row).collect();
     metadata.note_directories(&rows).await?;
     let settings = blobs::Settings {
@@ -167,8 +179,46 @@ async fn open_store(config: &Config) -> Result<Store> {
         min_copies: config.storage.min_copies,
         ..blobs::Settings::default()
     };
-    let blobs = Blobs::open(settings, directories, IncarnationId(incarnation)).await?;
-    Ok(Store { metadata, blobs, master_key, root, root_is_new })
+    let incarnation = IncarnationId(metadata.incarnation().id);
+    Ok(Blobs::open(settings, directories, incarnation).await?)
+}
+
+/// Makes metadata anew from the blobs of the given directories, none of which has any.
+///
+/// # Errors
+/// If there is metadata, or something stands in the way; then nothing has changed. Metadata counts
+/// only once it is complete.
+pub async fn rebuild(config: &Config) -> Result<(RebuildReport, RootKey)> {
+    let entropy = SystemEntropy;
+    let mut opened = directories::open_without_metadata(&config.directories(), &entropy)?;
+    let paths = opened.metadata_paths();
+    // The metadata begins anew, and with it what is not there.
+    opened.first_start = true;
+    let (master_key, root, _) = secrets(config, &opened, &entropy)?;
+    let root = root.context("there is no root key")?;
+    let metadata = open_metadata(config, &opened, REBUILT_FOLDER, random(&entropy)).await?;
+    let blobs = open_blobs(config, &metadata, opened.directories).await?;
+    let service = Service::open(Parts {
+        metadata,
+        blobs,
+        clock: Arc::new(SystemClock),
+        entropy: Arc::new(entropy),
+        master_key: master_key.0,
+        regions: config.regions(),
+        keep_unnamed: true,
+    })?;
+    let account = bootstrap(&service, config, Some(&root)).await?.root;
+    let facts = Facts {
+        principal: Principal::Account(account.id.clone()),
+        root: true,
+        ..Facts::system("rebuild", unix_ms(SystemClock.now()))
+    };
+    let caller = Caller::from_facts(facts, Some(account));
+    let report = service.call(&caller, Rebuild).await.context("the blobs could not be named")?;
+    service.close().await?;
+    drop(service);
+    directories::put_in_place(&paths)?;
+    Ok((report, root))
 }
 
 /// The master key and the root key pair; both are made and stored before the store begins.
@@ -205,10 +255,11 @@ fn secrets(
 async fn open_metadata(
     config: &Config,
     opened: &Opened,
+    folder: &str,
     incarnation: [u8; 16],
 ) -> Result<Metadata> {
     let directories = opened.metadata().map(|directory| MetadataDirectory {
-        path: directory.path().join(METADATA_FOLDER),
+        path: directory.path().join(folder),
         id: directory.identity().directory.0,
     });
     let mut settings = EmbeddedSettings::new(directories.collect());

@@ -138,7 +138,7 @@ impl Operation for CreateBucket {
 
 impl Service {
     /// The region whose directories keep the bytes of a bucket created at `location`.
-    fn region_for(&self, location: Option<&str>) -> String {
+    pub(crate) fn region_for(&self, location: Option<&str>) -> String {
         let regions = self.regions();
         let named = |region: &&String| {
             location.is_some_and(|location| {

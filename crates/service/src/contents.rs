@@ -128,11 +128,7 @@ impl Stored {
 
     /// The blob as metadata names it where it is not a content.
     pub fn part_blob(&self) -> metadata::PartBlob {
-        metadata::PartBlob {
-            id: self.location.blob.0,
-            location: self.location.encode(),
-            segments: segments(&self.location),
-        }
+        part_blob(&self.location)
     }
 
     /// To be called once a commit names it.
@@ -154,6 +150,12 @@ impl Drop for Stored {
 pub(crate) fn segments(location: &Location) -> Vec<(Vec<u8>, u64)> {
     let counted = location.segments().into_iter();
     counted.map(|(key, bytes)| (key.encode().to_vec(), bytes)).collect()
+}
+
+/// A blob as metadata names it where it is not a content.
+pub(crate) fn part_blob(location: &Location) -> metadata::PartBlob {
+    let (id, segments) = (location.blob.0, segments(location));
+    metadata::PartBlob { id, location: location.encode(), segments }
 }
 
 /// Blobs that were stored for a write that then failed or went away. A commit that names one may

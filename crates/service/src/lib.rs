@@ -13,6 +13,7 @@ mod digest;
 mod error;
 pub mod objects;
 mod readers;
+pub mod rebuild;
 mod seal;
 pub mod uploads;
 pub mod workers;

@@ -202,3 +202,36 @@ async fn directories_given_twice_or_of_two_stores_are_refused() {
     let refused = Blobs::open(settings(), mixed, IncarnationId([1; 16])).await.err();
     assert!(matches!(refused, Some(Error::Directory(DirectoryError::Foreign { .. }))));
 }
+
+/// All that metadata could lose is found again, and a torn file is told from a whole one.
+#[tokio::test]
+async fn every_copy_on_the_disks_is_found_with_what_it_is() {
+    let mut machine = Machine::new(2, 1);
+    let blobs = machine.start().await;
+    let mut expected = Vec::new();
+    for (number, length) in [(1u8, 0), (2, 1000), (3, 100_000), (4, 400_000), (5, 700_000)] {
+        let location = put(&blobs, BlobId([number; 16]), &content(1, length)).await.unwrap();
+        let what = format!("what {} is", location.blob);
+        expected.extend(location.copies.iter().map(|copy| (*copy, length as u64, what.clone())));
+    }
+    let torn = format!("blobs/04/{}", BlobId([4; 16]));
+    let (name, bytes) = machine.disks[0].files().into_iter().find(|it| it.0 == torn).unwrap();
+    machine.disks[0].flip_bit(&name, bytes - 70, 0);
+    let blobs = machine.start().await;
+    let (mut found, mut unreadable) = (Vec::new(), 0);
+    let mut finder = blobs.find_all().await.unwrap();
+    while let Some(page) = finder.next().await.unwrap() {
+        unreadable += page.unreadable;
+        found.extend(page.copies);
+    }
+    let mut found: Vec<_> = found
+        .into_iter()
+        .map(|it| (it.copy, it.size_bytes, String::from_utf8(it.description.to_vec()).unwrap()))
+        .collect();
+    expected.retain(|(copy, size, _)| *size != 400_000 || copy.directory != DirectoryId([0; 16]));
+    let order = |it: &(crate::CopyAt, u64, String)| (it.1, it.0.directory);
+    found.sort_by_key(order);
+    expected.sort_by_key(order);
+    assert_eq!(found, expected);
+    assert_eq!(unreadable, 1);
+}

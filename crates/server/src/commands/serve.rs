@@ -101,7 +101,7 @@ async fn unless_stopped<T>(signals: &mut Signals, work: impl Future<Output = T>)
     }
 }
 
-fn start_logging(log: &Log) -> Result<()> {
+pub(super) fn start_logging(log: &Log) -> Result<()> {
     let filter = EnvFilter::try_new(&log.filter).context("log.filter")?;
     let base = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     let started = match log.format {

@@ -16,6 +16,7 @@ mod conditional_writes;
 mod emptying;
 mod origins;
 mod parallel_versions;
+mod rebuilding;
 mod reclaiming;
 mod repairing;
 mod strangers;

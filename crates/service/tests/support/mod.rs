@@ -112,15 +112,7 @@ impl Store {
         let clock = Arc::new(TestClock(AtomicI64::new(START_MS)));
         let entropy = Arc::new(Seeded(Mutex::new(Random(seed ^ 0x5eed))));
         let (service, blobs) = start(&disks, &engine, &clock, &entropy, (1, false)).await;
-        let new_account = |who: Who, key: &str| NewAccount {
-            name: format!("{who:?}"),
-            id: AccountId::parse(who.account_id()),
-            keys: vec![(key.to_owned(), "a-secret-key".to_owned())],
-            ..NewAccount::default()
-        };
-        let accounts = vec![new_account(Who::Ann, "ANN"), new_account(Who::Ben, "BEN")];
-        let bootstrap = Bootstrap { root: None, accounts };
-        service.bootstrap(&bootstrap).await.expect("the accounts are made");
+        service.bootstrap(&accounts()).await.expect("the accounts are made");
         let mut accounts = Vec::new();
         for key in ["ANN", "BEN"] {
             let found = service.identify(key).await.expect("metadata answers");
@@ -140,6 +132,13 @@ impl Store {
         let how = (self.starts, self.keep_unnamed);
         let started = start(&self.disks, &self.engine, &self.clock, &self.entropy, how).await;
         (self.service, self.blobs) = started;
+    }
+
+    /// Starts anew on the same disks, with metadata that knows nothing but the accounts.
+    pub async fn lose_metadata(&mut self) {
+        self.engine = Arc::new(Uneven::new(u64::from(self.starts)));
+        self.restart(None).await;
+        self.service.bootstrap(&accounts()).await.expect("the accounts are made");
     }
 
     pub fn caller(&self, who: Who) -> Caller {
@@ -205,6 +204,17 @@ impl Workers {
         }
         Ok(())
     }
+}
+
+fn accounts() -> Bootstrap {
+    let new_account = |who: Who, key: &str| NewAccount {
+        name: format!("{who:?}"),
+        id: AccountId::parse(who.account_id()),
+        keys: vec![(key.to_owned(), "a-secret-key".to_owned())],
+        ..NewAccount::default()
+    };
+    let accounts = vec![new_account(Who::Ann, "ANN"), new_account(Who::Ben, "BEN")];
+    Bootstrap { root: None, accounts }
 }
 
 fn told(worker: &str, error: &service::Error) -> String {
