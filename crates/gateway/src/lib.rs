@@ -32,5 +32,6 @@ mod signature;
 mod wire;
 mod xml;
 
+pub use admin::report_json;
 pub use http::{Running, Stopper, start};
 pub use settings::{MetricsPage, Patience, Settings};

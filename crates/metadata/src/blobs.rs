@@ -24,6 +24,13 @@ pub struct NamedBlob {
     pub guard: Guard,
 }
 
+impl NamedBlob {
+    /// Where a walk goes on after this one; see [`Metadata::named_blobs`].
+    pub fn row(&self) -> &[u8] {
+        &self.guard.key
+    }
+}
+
 /// A blob about to be named by a part, or as the manifest of a multipart content.
 #[derive(Clone, Debug)]
 pub struct PartBlob {

@@ -101,6 +101,17 @@ impl Metadata {
         Ok(())
     }
 
+    /// The bucket whose name comes after `after`, whoever owns it; the first one without that.
+    pub async fn next_bucket(&self, after: Option<&BucketName>) -> Result<Option<Bucket>> {
+        let mut range = keys::within(vec![keys::BUCKET]);
+        if let Some(after) = after {
+            range.start = keys::bucket(after);
+            range.start.push(0);
+        }
+        let page = self.engine.scan(&range, 1, Direction::Forward).await?;
+        page.rows.first().map(|(key, row)| decode_row(key, row)).transpose()
+    }
+
     /// Whether a bucket holds a version or delete marker.
     pub async fn holds_versions(&self, bucket: &Bucket) -> Result<bool> {
         for family in [keys::CURRENT, keys::HISTORY] {

@@ -9,7 +9,6 @@ use crate::{
     transaction::{Draft, Try, decode_row},
 };
 
-const FACTS: u8 = b'M';
 const DIRECTORY: &[u8] = b"directory/";
 
 /// A data directory that belongs to the store.
@@ -32,7 +31,7 @@ impl Metadata {
     /// All directories of the store, in order of id; none before the first start has noted them.
     pub async fn directories(&self) -> Result<Vec<KnownDirectory>> {
         let mut directories = Vec::new();
-        let mut rest = Some(keys::within(keys::join(FACTS, &[DIRECTORY])));
+        let mut rest = Some(keys::within(keys::join(keys::FACT, &[DIRECTORY])));
         while let Some(range) = rest {
             let page = self.engine.scan(&range, 500, Direction::Forward).await?;
             for (key, row) in &page.rows {
@@ -53,7 +52,7 @@ impl Metadata {
         self.transact(async || {
             let mut draft = Draft::reclaiming();
             for directory in news() {
-                draft.put(keys::join(FACTS, &[DIRECTORY, &directory.id]), directory);
+                draft.put(keys::join(keys::FACT, &[DIRECTORY, &directory.id]), directory);
             }
             let change = news().next().is_some();
             Ok(if change { Try::Commit(draft, ()) } else { Try::Done(()) })

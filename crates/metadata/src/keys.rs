@@ -52,6 +52,7 @@ pub const GARBAGE: u8 = b'G';
 pub const SEGMENT: u8 = b'S';
 pub const USAGE: u8 = b'u';
 pub const LEASE: u8 = b'L';
+pub const FACT: u8 = b'M';
 
 /// `prefix` followed by `parts`.
 pub fn join(prefix: u8, parts: &[&[u8]]) -> Vec<u8> {

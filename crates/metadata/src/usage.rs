@@ -2,7 +2,12 @@
 
 use model::names::{AccountId, BucketId};
 
-use crate::{Metadata, Result, engine::read_counter, keys};
+use crate::{
+    Metadata, Result,
+    engine::read_counter,
+    keys,
+    transaction::{Draft, Try},
+};
 
 /// Whose usage.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,14 +75,7 @@ impl Change {
 
     /// Counts a version in (`1`) or out (`-1`).
     pub fn version(&mut self, version: &model::records::Version, sign: i64) {
-        match &version.object {
-            Some(object) => {
-                self.usage.objects += sign;
-                let bytes = i64::try_from(object.size_bytes).unwrap_or(i64::MAX);
-                self.usage.bytes = self.usage.bytes.saturating_add(sign.saturating_mul(bytes));
-            }
-            None => self.usage.delete_markers += sign,
-        }
+        self.usage.version(version, sign);
     }
 
     pub fn adds(self) -> impl Iterator<Item = (Vec<u8>, i64)> {
@@ -91,7 +89,54 @@ impl Change {
     }
 }
 
+impl Usage {
+    /// Counts a version.
+    pub fn count(&mut self, version: &model::records::Version) {
+        self.version(version, 1);
+    }
+
+    fn version(&mut self, version: &model::records::Version, sign: i64) {
+        match &version.object {
+            Some(object) => {
+                self.objects += sign;
+                let bytes = i64::try_from(object.size_bytes).unwrap_or(i64::MAX);
+                self.bytes = self.bytes.saturating_add(sign.saturating_mul(bytes));
+            }
+            None => self.delete_markers += sign,
+        }
+    }
+
+    fn minus(&self, other: &Self) -> Self {
+        Self {
+            objects: self.objects - other.objects,
+            bytes: self.bytes - other.bytes,
+            delete_markers: self.delete_markers - other.delete_markers,
+            uploads: self.uploads - other.uploads,
+            parts: self.parts - other.parts,
+        }
+    }
+}
+
 impl Metadata {
+    /// Corrects the counters of a bucket, and those of its owner by as much: `stored` should have
+    /// been `counted`. What changed since they were read stays counted.
+    pub async fn correct_usage(
+        &self,
+        known: &model::records::Bucket,
+        stored: &Usage,
+        counted: &Usage,
+    ) -> Result<()> {
+        self.transact(async || {
+            let mut draft = Draft::reclaiming();
+            let bucket = self.rebind(&mut draft, known).await?;
+            let mut change = Change::new(&bucket);
+            change.usage = counted.minus(stored);
+            draft.count(change);
+            Ok(Try::Commit(draft, ()))
+        })
+        .await
+    }
+
     /// Reads the counters of a scope, all at one moment.
     pub async fn usage(&self, scope: &Scope) -> Result<Usage> {
         let keys = scope.usage_keys();

@@ -27,7 +27,7 @@ pub enum Command {
     /// Manages the accounts of a running server
     #[command(subcommand)]
     Account(Account),
-    /// Looks after a store that no server has open
+    /// Reads every copy of every object: exit code 0 if all is well, 1 if not, 2 if it cannot tell
     Check(Check),
     /// Asks a running server whether it is ready: exit code 0 if so, 1 if not
     Health(Remote),
@@ -60,9 +60,20 @@ pub struct Check {
     pub directories: Directories,
     #[command(flatten)]
     pub flags: Flags,
-    /// Makes metadata anew from the blobs, when all of it is gone: the last resort
-    #[arg(long, required = true)]
+    /// Writes bad copies anew from good ones, and corrects counters
+    #[arg(long)]
+    pub repair: bool,
+    /// Only this bucket
+    #[arg(long, value_name = "BUCKET")]
+    pub bucket: Option<String>,
+    /// Opens the directories itself; no server may have them open
+    #[arg(long)]
+    pub offline: bool,
+    /// Makes metadata anew from the blobs, when all of it is gone: the last resort. Offline
+    #[arg(long, conflicts_with_all = ["repair", "bucket", "json"])]
     pub rebuild: bool,
+    #[command(flatten)]
+    pub remote: Remote,
 }
 
 #[derive(Debug, Default, Args)]

@@ -11,12 +11,16 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use chrono::{DateTime, Utc};
 use hmac::{Hmac, KeyInit, Mac};
+use model::environment::Clock;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::cli::Remote;
+use crate::cli::{self, Remote};
+use crate::config::Secret;
+use crate::environment::SystemClock;
 use crate::sealed::RootKey;
 
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -112,6 +116,30 @@ impl<'a> Client<'a> {
     }
 }
 
+/// Asks the admin interface of a server, with the root keys of the environment.
+///
+/// # Errors
+/// There are no keys, the server cannot be reached, or it refuses: then what it says.
+pub fn ask(remote: &Remote, method: &str, path: &str, body: &[u8]) -> Result<Value> {
+    let variable = |name: &str| {
+        std::env::var(name).with_context(|| format!("{name} is needed; see: larder env"))
+    };
+    let key = RootKey {
+        access_key: variable(cli::ROOT_ACCESS_KEY)?,
+        secret_key: Secret::new(variable(cli::ROOT_SECRET_KEY)?),
+    };
+    let signer = Some((&key, SystemClock.now()));
+    let answer = Client::new(remote)?.send(method, path, body, signer)?;
+    let text = String::from_utf8_lossy(&answer.body);
+    if !(200..300).contains(&answer.status) {
+        bail!("the server answered {}: {}", answer.status, text.trim());
+    }
+    if answer.body.is_empty() {
+        return Ok(Value::Null);
+    }
+    serde_json::from_slice(&answer.body).context("the server did not answer in JSON")
+}
+
 trait Stream: Read + Write {}
 impl<T: Read + Write> Stream for T {}
 
@@ -194,7 +222,6 @@ fn unchunk(mut rest: &[u8]) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Secret;
 
     /// Checked once against botocore's `S3SigV4Auth`, with the same key, time, and request.
     #[test]

@@ -16,8 +16,9 @@ use model::environment::{Clock, Entropy, random, unix_ms};
 use model::names::AccountId;
 use model::policy::{Facts, Principal};
 use service::accounts::NewAccount;
+use service::check::{CheckReport, CheckWish, ReadCheck, StartCheck};
 use service::rebuild::{Rebuild, RebuildReport};
-use service::workers::Runner;
+use service::workers::{Check, Runner, ScrubSettings, Worker as _};
 use service::{BootReport, Bootstrap, Caller, Parts, Service};
 use tokio::task::JoinHandle;
 
@@ -70,6 +71,7 @@ impl Larder {
             master_key: store.master_key.0,
             regions: config.regions(),
             keep_unnamed: !config.storage.accept_loss.is_empty(),
+            scrub: scrub_settings(config),
         })?;
         let report = bootstrap(&service, config, store.root.as_ref()).await?;
         let generated = store.root.filter(|_| store.root_is_new).map(|root| root.secret_key);
@@ -115,6 +117,15 @@ fn tls_of(config: &Config) -> Result<(Option<Arc<rustls::ServerConfig>>, Option<
     };
     let (tls, watch) = tls::server_config(certificate, key)?;
     Ok((Some(Arc::new(tls)), Some(watch)))
+}
+
+fn scrub_settings(config: &Config) -> Option<ScrubSettings> {
+    let scrub = &config.scrub;
+    (scrub.period_days > 0).then(|| ScrubSettings {
+        period: Duration::from_secs(scrub.period_days.saturating_mul(24 * 3600)),
+        bytes_per_second_min: scrub.bytes_per_second_min,
+        bytes_per_second_max: scrub.bytes_per_second_max,
+    })
 }
 
 fn gateway_settings(
@@ -206,19 +217,59 @@ pub async fn rebuild(config: &Config) -> Result<(RebuildReport, RootKey)> {
         master_key: master_key.0,
         regions: config.regions(),
         keep_unnamed: true,
+        scrub: None,
     })?;
-    let account = bootstrap(&service, config, Some(&root)).await?.root;
-    let facts = Facts {
-        principal: Principal::Account(account.id.clone()),
-        root: true,
-        ..Facts::system("rebuild", unix_ms(SystemClock.now()))
-    };
-    let caller = Caller::from_facts(facts, Some(account));
+    let caller = as_root(bootstrap(&service, config, Some(&root)).await?);
     let report = service.call(&caller, Rebuild).await.context("the blobs could not be named")?;
     service.close().await?;
     drop(service);
     directories::put_in_place(&paths)?;
     Ok((report, root))
+}
+
+/// Checks a store that no server has open; `tell` is called with what was found so far.
+///
+/// # Errors
+/// The store cannot be opened, for example because a server has it.
+pub async fn check(
+    config: &Config,
+    wish: CheckWish,
+    tell: impl Fn(&CheckReport),
+) -> Result<CheckReport> {
+    let store = open_store(config).await?;
+    let service = Service::open(Parts {
+        metadata: store.metadata,
+        blobs: store.blobs,
+        clock: Arc::new(SystemClock),
+        entropy: Arc::new(SystemEntropy),
+        master_key: store.master_key.0,
+        regions: config.regions(),
+        keep_unnamed: true,
+        scrub: None,
+    })?;
+    let caller = as_root(service.bootstrap(&Bootstrap { root: None, accounts: vec![] }).await?);
+    service.call(&caller, StartCheck(wish)).await?;
+    let mut worker = Check::default();
+    let report = loop {
+        worker.step(&service).await?;
+        let report = service.call(&caller, ReadCheck).await?.context("there is no report")?;
+        tell(&report);
+        if !report.running {
+            break report;
+        }
+    };
+    service.close().await?;
+    Ok(report)
+}
+
+/// The root account, asking on this machine with the directories in its hands.
+fn as_root(report: BootReport) -> Caller {
+    let facts = Facts {
+        principal: Principal::Account(report.root.id.clone()),
+        root: true,
+        ..Facts::system("command", unix_ms(SystemClock.now()))
+    };
+    Caller::from_facts(facts, Some(report.root))
 }
 
 /// The master key and the root key pair; both are made and stored before the store begins.

@@ -8,6 +8,8 @@ mod authorize;
 pub mod body;
 pub mod buckets;
 mod caller;
+pub mod check;
+mod checking;
 mod contents;
 mod digest;
 mod error;
@@ -58,6 +60,8 @@ pub struct Parts {
     pub regions: Vec<String>,
     /// The metadata may have lost commits: what earlier starts wrote and nothing names stays.
     pub keep_unnamed: bool,
+    /// How the store is read through in the background; `None` if it is not.
+    pub scrub: Option<workers::ScrubSettings>,
 }
 
 /// The store: operations over metadata and blobs.
@@ -73,13 +77,16 @@ pub struct Service {
     pub(crate) writers: readers::Writers,
     pub(crate) unnamed: contents::Unnamed,
     pub(crate) garbage_queued: Notify,
+    pub(crate) checks: check::Checks,
+    pub(crate) scrub: Option<workers::ScrubSettings>,
 }
 
 impl Service {
     /// # Errors
     /// When the master key cannot be used, or no region is named.
     pub fn open(parts: Parts) -> Result<Arc<Self>> {
-        let Parts { metadata, blobs, clock, entropy, master_key, regions, keep_unnamed } = parts;
+        let Parts { metadata, blobs, clock, entropy, .. } = parts;
+        let Parts { master_key, regions, keep_unnamed, scrub, .. } = parts;
         if regions.is_empty() {
             return Err(Error::new(model::Condition::Internal, "no region is configured"));
         }
@@ -95,6 +102,8 @@ impl Service {
             writers: readers::Writers::default(),
             unnamed: contents::Unnamed::default(),
             garbage_queued: Notify::new(),
+            checks: check::Checks::default(),
+            scrub,
         }))
     }
 

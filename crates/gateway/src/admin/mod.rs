@@ -2,6 +2,9 @@
 //! S3 V4 by keys of the root account and answered in JSON.
 
 mod accounts;
+mod check;
+
+pub use check::report_json;
 
 use actix_web::http::Method;
 use bytes::Bytes;
@@ -46,6 +49,8 @@ pub async fn reply(request: &mut Request, gateway: &Gateway) -> Result<Reply> {
         (&Method::GET, "metrics") => Ok(metrics_page(gateway)),
         (&Method::GET, "accounts") => accounts::list(request, service).await,
         (&Method::POST, "accounts") => accounts::create(request, service).await,
+        (&Method::GET, "check") => check::report(request, service).await,
+        (&Method::POST, "check") => check::start(request, service).await,
         (&Method::DELETE, path) => match path.strip_prefix("accounts/") {
             Some(id) => accounts::delete(request, service, id).await,
             None => Err(Condition::MethodNotAllowed.into()),

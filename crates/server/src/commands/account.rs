@@ -2,15 +2,11 @@
 
 use std::fmt::Write;
 
-use anyhow::{Context, Result, bail, ensure};
-use model::environment::Clock;
+use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 
-use crate::cli::{self, Account, CreateAccount, Remote};
-use crate::client::Client;
-use crate::config::Secret;
-use crate::environment::SystemClock;
-use crate::sealed::RootKey;
+use crate::cli::{Account, CreateAccount, Remote};
+use crate::client::ask;
 
 const PATH: &str = "/_larder/accounts";
 
@@ -55,26 +51,6 @@ fn description(create: &CreateAccount) -> Value {
         account.insert("keys".into(), json!([key]));
     }
     account
-}
-
-fn ask(remote: &Remote, method: &str, path: &str, body: &[u8]) -> Result<Value> {
-    let variable = |name: &str| {
-        std::env::var(name).with_context(|| format!("{name} is needed; see: larder env"))
-    };
-    let key = RootKey {
-        access_key: variable(cli::ROOT_ACCESS_KEY)?,
-        secret_key: Secret::new(variable(cli::ROOT_SECRET_KEY)?),
-    };
-    let signer = Some((&key, SystemClock.now()));
-    let answer = Client::new(remote)?.send(method, path, body, signer)?;
-    let text = String::from_utf8_lossy(&answer.body);
-    if !(200..300).contains(&answer.status) {
-        bail!("the server answered {}: {}", answer.status, text.trim());
-    }
-    if answer.body.is_empty() {
-        return Ok(Value::Null);
-    }
-    serde_json::from_slice(&answer.body).context("the server did not answer in JSON")
 }
 
 fn show(remote: &Remote, answer: &Value) -> Result<()> {

@@ -21,7 +21,7 @@ pub fn run(cli: Cli) -> ExitCode {
     let done = match command {
         Command::Serve(serve) => serve::run(serve),
         Command::Env(arguments) => env::run(arguments),
-        Command::Check(arguments) => check::run(arguments),
+        Command::Check(arguments) => return check::run(arguments),
         Command::Account(account) => account::run(&account),
         Command::Health(remote) => return health::run(&remote),
         Command::Operations(output) => operations::run(&output),

@@ -12,6 +12,7 @@ use crate::config::{Account, Config};
 /// Where metadata lies at most. More journals would only cost time.
 pub const METADATA_DIRECTORIES_MAX: usize = 3;
 const COPIES_MAX: usize = 16;
+const SCRUB_DAYS_MAX: u64 = 3650;
 const ACCESS_KEY_BYTES: std::ops::RangeInclusive<usize> = 1..=128;
 const SECRET_KEY_BYTES: std::ops::RangeInclusive<usize> = 8..=128;
 const MASTER_KEY_DIGITS: usize = 64;
@@ -22,6 +23,7 @@ impl Config {
         let mut faults = Vec::new();
         self.check_server(&mut faults);
         self.check_storage(&mut faults);
+        self.check_scrub(&mut faults);
         self.check_root(&mut faults);
         if self.tls.certificate.is_some() != self.tls.key.is_some() {
             faults.push("tls.certificate and tls.key belong together".into());
@@ -31,6 +33,16 @@ impl Config {
         }
         self.check_accounts(&mut faults);
         faults
+    }
+
+    fn check_scrub(&self, faults: &mut Vec<String>) {
+        let scrub = &self.scrub;
+        if scrub.period_days > SCRUB_DAYS_MAX {
+            faults.push(format!("scrub.period_days: at most {SCRUB_DAYS_MAX}"));
+        }
+        if scrub.bytes_per_second_min > scrub.bytes_per_second_max {
+            faults.push("scrub.bytes_per_second_min is above scrub.bytes_per_second_max".into());
+        }
     }
 
     fn check_server(&self, faults: &mut Vec<String>) {

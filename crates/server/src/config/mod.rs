@@ -28,6 +28,7 @@ pub struct Config {
     pub server: Server,
     pub tls: Tls,
     pub storage: Storage,
+    pub scrub: Scrub,
     pub root: Root,
     pub log: Log,
     pub account: Vec<Account>,
@@ -64,6 +65,14 @@ pub struct Storage {
     pub min_copies: Option<usize>,
     pub accept_loss: Vec<String>,
     pub master_key: Option<Secret>,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Scrub {
+    pub period_days: u64,
+    pub bytes_per_second_min: u64,
+    pub bytes_per_second_max: u64,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
@@ -133,6 +142,12 @@ impl Default for Storage {
             accept_loss: Vec::new(),
             master_key: None,
         }
+    }
+}
+
+impl Default for Scrub {
+    fn default() -> Self {
+        Self { period_days: 30, bytes_per_second_min: 4 << 20, bytes_per_second_max: 256 << 20 }
     }
 }
 

@@ -38,6 +38,10 @@ const SECTIONS: &[(&str, &str)] = &[
     ("server", "Where clients come in."),
     ("tls", "HTTPS with a certificate of your own. Both files are read again when they change."),
     ("storage", "Where the data lies, and in how many copies."),
+    (
+        "scrub",
+        "Reading the whole store in the background, to find rot while other copies are good.",
+    ),
     ("root", "The key pair of the root account. Without it one is made at the first start."),
     ("log", "What goes to standard error."),
 ];
@@ -113,6 +117,12 @@ const SETTINGS: &[Setting] = &[
          Without it: the file master.key in each metadata directory.",
     )
     .variable(cli::MASTER_KEY),
+    setting("scrub.period_days", "Everything is read and checked once in so many days. 0: never."),
+    setting("scrub.bytes_per_second_min", "It is read at least so fast, all directories together."),
+    setting(
+        "scrub.bytes_per_second_max",
+        "And at most so fast, even if the period then does not suffice.",
+    ),
     setting("root.access_key", "Access key of the root account.").variable(cli::ROOT_ACCESS_KEY),
     setting("root.secret_key", "Secret key of the root account.").variable(cli::ROOT_SECRET_KEY),
     setting("log.format", "text for people, json for machines."),

@@ -1,9 +1,11 @@
 //! Background work: bounded, resumable steps, paced by one runner.
 
+mod check;
 mod moving;
 mod origins;
 mod reclaim;
 mod repair;
+mod scrub;
 mod snapshot;
 mod sweep;
 
@@ -15,8 +17,10 @@ use tokio::sync::{oneshot, watch};
 
 use crate::{Result, Service};
 
+pub use check::Check;
 pub use reclaim::Reclaim;
 pub use repair::Repair;
+pub use scrub::{Scrub, ScrubSettings};
 pub use snapshot::Snapshot;
 pub use sweep::Sweep;
 
@@ -25,6 +29,8 @@ pub use sweep::Sweep;
 pub enum Progress {
     /// There is more to do now.
     More,
+    /// There is more to do after a pause, so that others have the disks.
+    Pause(Duration),
     /// Nothing to do until the next interval or wake-up.
     Idle,
 }
@@ -63,9 +69,11 @@ impl Runner {
         let service = Arc::clone(service);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         thread::Builder::new().name("workers".to_owned()).spawn(move || {
-            let workers: [Box<dyn Worker>; 4] = [
+            let workers: [Box<dyn Worker>; 6] = [
+                Box::new(Check::default()),
                 Box::new(Reclaim::default()),
                 Box::new(Repair),
+                Box::new(Scrub::default()),
                 Box::new(Snapshot),
                 Box::new(Sweep::default()),
             ];
@@ -99,6 +107,7 @@ async fn run(
                 pause_after_error = PAUSE_AFTER_ERROR;
                 match progress {
                     Progress::More => Duration::ZERO,
+                    Progress::Pause(pause) => pause,
                     Progress::Idle => jittered(&service, worker.every()),
                 }
             }

@@ -11,7 +11,7 @@ impl Service {
     ///
     /// The caller holds tickets for reading and writing from before it looked the location up, so
     /// that neither the old nor the new place is freed in between.
-    pub(super) async fn move_blob(&self, from: &Location, to: &Location) -> Result<bool> {
+    pub(crate) async fn move_blob(&self, from: &Location, to: &Location) -> Result<bool> {
         if from == to {
             return Ok(true);
         }

@@ -12,6 +12,7 @@
 )]
 
 mod bucket_limit;
+mod checking;
 mod conditional_writes;
 mod emptying;
 mod origins;

@@ -27,7 +27,7 @@ use model::{
 use service::{
     Bootstrap, Caller, Parts, Service,
     accounts::NewAccount,
-    workers::{Progress, Reclaim, Sweep, Worker},
+    workers::{Progress, Reclaim, ScrubSettings, Sweep, Worker},
 };
 
 pub use audit::{audit, leftovers};
@@ -96,6 +96,8 @@ pub struct Store {
     pub engine: Arc<Uneven>,
     /// The next start comes after metadata was given up.
     pub keep_unnamed: bool,
+    /// The next start reads the store through in the background.
+    pub scrub: Option<ScrubSettings>,
     disks: Vec<SimDisk>,
     entropy: Arc<Seeded>,
     starts: u32,
@@ -111,15 +113,26 @@ impl Store {
         let engine = Arc::new(Uneven::new(seed));
         let clock = Arc::new(TestClock(AtomicI64::new(START_MS)));
         let entropy = Arc::new(Seeded(Mutex::new(Random(seed ^ 0x5eed))));
-        let (service, blobs) = start(&disks, &engine, &clock, &entropy, (1, false)).await;
+        let (service, blobs) = start(&disks, &engine, &clock, &entropy, (1, false, None)).await;
         service.bootstrap(&accounts()).await.expect("the accounts are made");
         let mut accounts = Vec::new();
         for key in ["ANN", "BEN"] {
             let found = service.identify(key).await.expect("metadata answers");
             accounts.push(found.expect("the account exists").account);
         }
-        let keep_unnamed = false;
-        Self { service, blobs, clock, engine, keep_unnamed, disks, entropy, starts: 1, accounts }
+        let (keep_unnamed, scrub) = (false, None);
+        Self {
+            service,
+            blobs,
+            clock,
+            engine,
+            keep_unnamed,
+            scrub,
+            disks,
+            entropy,
+            starts: 1,
+            accounts,
+        }
     }
 
     /// Ends the process, perhaps by a power loss, and starts another one on what is left.
@@ -129,9 +142,15 @@ impl Store {
             self.disks = self.disks.iter().map(|disk| disk.lose_power(keep, &power)).collect();
         }
         self.starts += 1;
-        let how = (self.starts, self.keep_unnamed);
+        let how = (self.starts, self.keep_unnamed, self.scrub);
         let started = start(&self.disks, &self.engine, &self.clock, &self.entropy, how).await;
         (self.service, self.blobs) = started;
+    }
+
+    /// Starts anew, with a scrub.
+    pub async fn scrub_with(&mut self, settings: ScrubSettings) {
+        self.scrub = Some(settings);
+        self.restart(None).await;
     }
 
     /// Starts anew on the same disks, with metadata that knows nothing but the accounts.
@@ -230,7 +249,7 @@ async fn start(
     engine: &Arc<Uneven>,
     clock: &Arc<TestClock>,
     entropy: &Arc<Seeded>,
-    (start, keep_unnamed): (u32, bool),
+    (start, keep_unnamed, scrub): (u32, bool, Option<ScrubSettings>),
 ) -> (Arc<Service>, Blobs) {
     let identity = |number: usize| Identity {
         store: StoreId([1; 16]),
@@ -264,6 +283,7 @@ async fn start(
         master_key: [7; 32],
         regions: vec![REGION.to_owned()],
         keep_unnamed,
+        scrub,
     });
     (service.expect("the service opens"), blobs)
 }
