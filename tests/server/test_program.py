@@ -1,5 +1,6 @@
 """The program: start, readiness, accounts, regions, TLS, several directories, orderly stop."""
 
+import json
 import shutil
 import socket
 import ssl
@@ -66,6 +67,40 @@ def test_a_second_process_on_the_same_directory_refuses(special_server):
     )
     assert second.returncode != 0
     assert http_status(f"{server.endpoint}/_larder/ready") == 200
+
+
+def doctor(server, *arguments) -> tuple[int, dict]:
+    """Exit code and verdicts of `larder doctor` by check; of several, the worst."""
+    ran = subprocess.run(
+        [BINARY, "doctor", "--json", *arguments, *server.directories],
+        cwd=server.home,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    worst = {}
+    for found in json.loads(ran.stdout):
+        verdicts = (worst.get(found["check"], "ok"), found["verdict"])
+        worst[found["check"]] = max(verdicts, key=["ok", "warning", "problem"].index)
+    return ran.returncode, worst
+
+
+def test_the_doctor_looks_beside_a_running_server_and_without_one(special_server):
+    server = special_server("a=one", "b=two")
+    listen = ("--listen", server.endpoint.removeprefix("http://"))
+    before = sorted(path.name for path in (server.home / "one").iterdir())
+    code, verdicts = doctor(server, *listen)
+    assert verdicts["lock"] == verdicts["identity"] == verdicts["address"] == "ok"
+    assert verdicts["separate disks"] == "warning"
+    assert (code != 0) == ("problem" in verdicts.values())
+    assert sorted(path.name for path in (server.home / "one").iterdir()) == before
+    s3_client(server.endpoint).create_bucket(Bucket="still-served")
+    server.stop()
+    assert doctor(server, *listen)[1]["master key"] == "ok"
+    (server.home / "two" / "larder.id").write_bytes(b"no identity")
+    code, verdicts = doctor(server, *listen)
+    assert (code, verdicts["identity"]) == (1, "problem")
 
 
 def test_a_buckets_bytes_lie_only_in_its_region(special_server):

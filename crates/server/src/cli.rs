@@ -31,6 +31,8 @@ pub enum Command {
     Check(Check),
     /// Asks a running server whether it is ready: exit code 0 if so, 1 if not
     Health(Remote),
+    /// Looks at what surrounds the store: disks, clock, limits, addresses, certificate
+    Doctor(Doctor),
     /// Lists every operation of both protocols and whether it is served
     Operations(Output),
 }
@@ -52,6 +54,16 @@ pub struct Env {
     /// Prints the secret key too
     #[arg(long)]
     pub show_secret: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Doctor {
+    #[command(flatten)]
+    pub directories: Directories,
+    #[command(flatten)]
+    pub flags: Flags,
+    #[command(flatten)]
+    pub output: Output,
 }
 
 #[derive(Debug, Args)]

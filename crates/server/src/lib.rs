@@ -13,6 +13,7 @@ mod client;
 mod commands;
 pub mod config;
 mod directories;
+mod doctor;
 mod environment;
 mod metrics;
 mod paste;

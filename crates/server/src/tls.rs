@@ -8,15 +8,19 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use rustls::ServerConfig;
+use rustls::client::verify_server_cert_signed_by_trust_anchor;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
+use rustls::{CertificateError, RootCertStore, ServerConfig};
 
 /// How often the files are looked at.
 const CHECK_EVERY: Duration = Duration::from_secs(2);
+
+/// The year 9999, the last one a certificate can name.
+const FAR_FUTURE: u64 = 253_402_300_800;
 
 /// Serves the certificate that was read last, and reads it again when the files change.
 #[derive(Debug)]
@@ -81,6 +85,31 @@ pub fn server_config(certificate: &Path, key: &Path) -> Result<(ServerConfig, Wa
         }
     })?;
     Ok((config, Watch { stopped, thread: Some(thread) }))
+}
+
+/// From when until when the certificate is valid, in Unix seconds; `None` if it does not say.
+///
+/// # Errors
+/// As [`server_config`].
+pub fn validity(certificate: &Path, key: &Path) -> Result<Option<(i64, i64)>> {
+    let provider = aws_lc_rs::default_provider();
+    let pair = certified(&read(&(certificate.to_owned(), key.to_owned()))?, &provider)?;
+    let parsed = pair.cert.first().map(ParsedCertificate::try_from);
+    let parsed = parsed.context("no certificate")?.context("the certificate is damaged")?;
+    // Nothing in use here tells the dates but the refusal at a time that is outside of them.
+    let refused = |seconds| {
+        let now = UnixTime::since_unix_epoch(Duration::from_secs(seconds));
+        let algorithms = provider.signature_verification_algorithms.all;
+        let none = RootCertStore::empty();
+        match verify_server_cert_signed_by_trust_anchor(&parsed, &none, &[], now, algorithms) {
+            Err(rustls::Error::InvalidCertificate(
+                CertificateError::NotValidYetContext { not_before: bound, .. }
+                | CertificateError::ExpiredContext { not_after: bound, .. },
+            )) => i64::try_from(bound.as_secs()).ok(),
+            _ => None,
+        }
+    };
+    Ok(refused(0).zip(refused(FAR_FUTURE)))
 }
 
 /// Looks once. A pair that does not fit together is told once and tried again when it changes.
@@ -162,6 +191,16 @@ mod tests {
         assert_eq!(served_after(&[ONE, (TWO.0, ONE.1)]), der(ONE.0));
         assert_eq!(served_after(&[ONE, ("", "")]), der(ONE.0));
         assert_eq!(served_after(&[ONE, (TWO.0, ONE.1), TWO]), der(TWO.0));
+    }
+
+    #[test]
+    fn the_days_of_a_certificate_are_known() {
+        let home = tempfile::tempdir().unwrap();
+        let (certificate, key) = (home.path().join("crt"), home.path().join("key"));
+        fs::write(&certificate, ONE.0).unwrap();
+        fs::write(&key, ONE.1).unwrap();
+        let (from, until) = validity(&certificate, &key).unwrap().unwrap();
+        assert!(from < until, "{from} {until}");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod account;
 mod check;
+mod doctor;
 mod env;
 mod health;
 mod operations;
@@ -18,16 +19,18 @@ use crate::cli::{Cli, Command, Serve};
 pub fn run(cli: Cli) -> ExitCode {
     let directories = Default::default();
     let command = cli.command.unwrap_or(Command::Serve(Serve { directories, flags: cli.flags }));
+    let succeeded = |()| ExitCode::SUCCESS;
     let done = match command {
-        Command::Serve(serve) => serve::run(serve),
-        Command::Env(arguments) => env::run(arguments),
-        Command::Check(arguments) => return check::run(arguments),
-        Command::Account(account) => account::run(&account),
-        Command::Health(remote) => return health::run(&remote),
-        Command::Operations(output) => operations::run(&output),
+        Command::Serve(serve) => serve::run(serve).map(succeeded),
+        Command::Env(arguments) => env::run(arguments).map(succeeded),
+        Command::Check(arguments) => Ok(check::run(arguments)),
+        Command::Account(account) => account::run(&account).map(succeeded),
+        Command::Health(remote) => Ok(health::run(&remote)),
+        Command::Doctor(arguments) => doctor::run(arguments),
+        Command::Operations(output) => operations::run(&output).map(succeeded),
     };
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("larder: {error:#}");
             ExitCode::FAILURE
