@@ -58,9 +58,9 @@ class Rack:
 
 
 @contextlib.contextmanager
-def rack(home: Path, chance: random.Random):
+def rack(home: Path, chance: random.Random, kind="ext4"):
     """A server on three fresh disks, not started yet."""
-    with disks(home, *NAMES) as made:
+    with disks(home, *NAMES, kind=kind) as made:
         server = Server(home, ZONES)
         try:
             yield Rack(server, made, chance)

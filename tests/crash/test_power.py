@@ -1,5 +1,7 @@
 """Power cuts under load: three directories, each a file system of its own, and two copies.
 
+On ext4 and again on xfs, which order what they write differently.
+
 CYCLES sets how often the power goes (3 by default, 2 with a directory lost as well, and 2 in a
 first start), SEED repeats the choice of requests and moments; the threads still take turns as they
 like.
@@ -14,7 +16,7 @@ from crash.check import check
 from crash.load import Load
 from crash.rack import NAMES, Rack, rack
 from harness.data import SEED
-from harness.disks import demand_disks
+from harness.disks import KINDS, demand_disks
 
 CYCLES = int(os.environ.get("CYCLES", "3"))
 CYCLES_WITH_LOSS = int(os.environ.get("CYCLES", "2"))
@@ -52,6 +54,9 @@ def check_without_one(running: Rack, load: Load):
     start_and_check(running, load)
 
 
+every_kind = pytest.mark.parametrize("kind", KINDS)
+
+
 def report(cycles: str, cuts: int, acknowledged: int, slowest: float):
     """Says what the run was worth."""
     print(
@@ -60,10 +65,11 @@ def report(cycles: str, cuts: int, acknowledged: int, slowest: float):
     )
 
 
+@every_kind
 @pytest.mark.timeout(60 + 60 * CYCLES)
-def test_no_acknowledged_write_is_lost_by_a_power_cut(tmp_path):
+def test_no_acknowledged_write_is_lost_by_a_power_cut(tmp_path, kind):
     demand_disks()
-    with rack(tmp_path, random.Random(SEED)) as running:
+    with rack(tmp_path, random.Random(SEED), kind) as running:
         load = begin(running)
         for _ in range(CYCLES):
             running.cut_under_load(load)
@@ -72,21 +78,22 @@ def test_no_acknowledged_write_is_lost_by_a_power_cut(tmp_path):
                 check_without_one(running, load)
         running.server.stop()
         start_and_check(running, load)
-    report(f"{CYCLES} cycles", running.cuts, load.acknowledged_ever, running.slowest_start)
+    report(f"{kind}, {CYCLES} cycles", running.cuts, load.acknowledged_ever, running.slowest_start)
 
 
+@every_kind
 @pytest.mark.timeout(60 + 90 * CYCLES_WITH_LOSS)
-def test_nor_if_one_directory_is_lost_with_it(tmp_path):
+def test_nor_if_one_directory_is_lost_with_it(tmp_path, kind):
     demand_disks()
     chance = random.Random(SEED)
     cuts, acknowledged, slowest = 0, 0, 0.0
     for cycle in range(CYCLES_WITH_LOSS):
-        with rack(tmp_path / str(cycle), chance) as running:
+        with rack(tmp_path / str(cycle), chance, kind) as running:
             load = lose(running, (SEED + cycle) % len(NAMES))
         cuts += running.cuts
         acknowledged += load.acknowledged_ever
         slowest = max(slowest, running.slowest_start)
-    report(f"{CYCLES_WITH_LOSS} directories wiped", cuts, acknowledged, slowest)
+    report(f"{kind}, {CYCLES_WITH_LOSS} directories wiped", cuts, acknowledged, slowest)
 
 
 def lose(running: Rack, which: int) -> Load:
@@ -105,12 +112,13 @@ def lose(running: Rack, which: int) -> Load:
     return load
 
 
+@every_kind
 @pytest.mark.timeout(60 + 60 * FIRST_STARTS)
-def test_a_power_cut_in_the_first_start_leaves_nothing_in_the_way(tmp_path):
+def test_a_power_cut_in_the_first_start_leaves_nothing_in_the_way(tmp_path, kind):
     demand_disks()
     chance = random.Random(SEED)
     for cycle in range(FIRST_STARTS):
-        with rack(tmp_path / str(cycle), chance) as running:
+        with rack(tmp_path / str(cycle), chance, kind) as running:
             for _ in range(2):
                 running.cut_while_starting(1.5)
             load = begin(running)
@@ -119,4 +127,4 @@ def test_a_power_cut_in_the_first_start_leaves_nothing_in_the_way(tmp_path):
             load.end()
             running.server.kill()
             start_and_check(running, load)
-    print(f"\nSEED={SEED}: {2 * FIRST_STARTS} power cuts in first starts, none was refused")
+    print(f"\nSEED={SEED}: {kind}, {2 * FIRST_STARTS} power cuts in first starts, none was refused")

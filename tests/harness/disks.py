@@ -15,12 +15,17 @@ SHUTDOWN = 0x8004587D  # EXT4_IOC_SHUTDOWN, the same number as XFS_IOC_GOINGDOWN
 WITHOUT_LOG = struct.pack("=I", 2)  # nothing is written any more, not even the journal
 IMAGE_BYTES = 3 << 30  # sparse; the metadata sets 384 MiB aside, the blobs keep 256 MiB free
 UNMOUNT_ATTEMPTS = 50
+EXT4 = ("mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=1,nodiscard", "-J", "size=16", "-m", "0")
+MAKERS = {"ext4": EXT4, "xfs": ("mkfs.xfs", "-q", "-f", "-K")}
+KINDS = tuple(MAKERS)
 
 
 class Disk:
-    """An ext4 file system in a file. What was not synced when its power is cut is gone."""
+    """A file system in a file. What was not synced when its power is cut is gone."""
 
-    def __init__(self, home: Path, name: str):
+    def __init__(self, home: Path, name: str, kind="ext4", size=IMAGE_BYTES):
+        self.kind = kind
+        self.size = size
         self.image = home / f"{name}.img"
         self.path = home / name
         self.path.mkdir(parents=True)
@@ -30,9 +35,8 @@ class Disk:
         """Makes it anew and mounts it."""
         self.image.unlink(missing_ok=True)
         with self.image.open("wb") as image:
-            image.truncate(IMAGE_BYTES)
-        quick = ("-E", "lazy_itable_init=1,nodiscard", "-J", "size=16", "-m", "0")
-        run("mkfs.ext4", "-q", "-F", *quick, self.image)
+            image.truncate(self.size)
+        run(*MAKERS[self.kind], self.image)
         self.mount()
 
     def mount(self):
@@ -70,9 +74,9 @@ class Disk:
 
 
 @contextlib.contextmanager
-def disks(home: Path, *names: str):
+def disks(home: Path, *names: str, kind="ext4", size=IMAGE_BYTES):
     """Formatted and mounted disks; they are gone afterwards."""
-    made = [Disk(home, name) for name in names]
+    made = [Disk(home, name, kind, size) for name in names]
     try:
         for disk in made:
             disk.format()
@@ -87,9 +91,11 @@ def demand_disks():
     """Skips the test where nobody can mount; root must be able to, or the test fails."""
     if os.geteuid() != 0:
         pytest.skip("POWER CUTS ARE NOT TESTED: only root can mount loop devices")
-    for needed in (shutil.which("mkfs.ext4"), os.path.exists("/dev/loop-control")):
-        if not needed:
-            pytest.fail("power cuts cannot be tested: mkfs.ext4 and loop devices are needed")
+    makers = [maker[0] for maker in MAKERS.values()]
+    missing = [maker for maker in makers if not shutil.which(maker)]
+    if missing or not os.path.exists("/dev/loop-control"):
+        needed = " and ".join((*makers, "loop devices"))
+        pytest.fail(f"power cuts cannot be tested: {needed} are needed")
 
 
 def run(*command):
