@@ -7,6 +7,7 @@ import botocore.exceptions
 
 from crash.load import Load, Where, target
 from crash.states import State, Upload, Version
+from harness.clients import oss_bucket
 from harness.speaker import BROKEN, Refused, Speaker
 
 
@@ -37,6 +38,7 @@ def check(load: Load):
         for identity, upload in load.uploads.items():
             wrong += _upload(load, identity, upload, states)
         wrong += _unknown_uploads(load)
+        wrong += _usage(load, states)
     load.uploads.clear()
     load.creating.clear()
     load.checked += 1
@@ -120,6 +122,20 @@ def _lists_agree(load: Load, states: dict[Where, State]) -> list[str]:
     }
     differ = [key for key in listed.keys() | current if listed.get(key) != current.get(key)]
     return [f"{load.versioned}: lists disagree about {key}" for key in sorted(differ)]
+
+
+def _usage(load: Load, states: dict[Where, State]) -> list[str]:
+    """The bucket says itself how many objects and bytes it has; uploads are ended by now."""
+    wrong = []
+    for bucket in (load.plain, load.versioned):
+        kept = [it for where, state in states.items() if where[0] == bucket for it in state.versions]
+        objects = [version for version in kept if version.digest]
+        stat = oss_bucket(load.endpoint, bucket).get_bucket_stat()
+        told = (stat.object_count, stat.storage_size_in_bytes, stat.multi_part_upload_count)
+        counted = (len(objects), sum(version.size for version in objects), 0)
+        if told != counted:
+            wrong.append(f"{bucket}: counts {told} instead of {counted}")
+    return wrong
 
 
 def _upload(load: Load, identity: str, upload: Upload, states) -> list[str]:

@@ -157,6 +157,19 @@ class Writer:
         step = self.chance.choices((*steps, self._delete_version), (50, 10, 12, 12, 6, 4, 6))[0]
         return step(where, before)
 
+    def all_kinds(self):
+        """Yields one after another: every kind of change in both buckets, small and large."""
+        for bucket in (self.load.plain, self.load.versioned):
+            where = (bucket, f"{self.name}/0")
+            for size in (100, 300 * KIB):
+                yield lambda: self._put(where, self._state(where), size=size)
+            for step in (self._put_if, self._copy, self._delete, self._put_if, self._many):
+                yield lambda: step(where, self._state(where))
+            for size in (100, LONG):
+                yield lambda: self._in_parts(where, self._state(where), size, finish=True)
+            yield lambda: self._delete_version(where, self._state(where))
+            yield lambda: self._in_parts(where, self._state(where), 300 * KIB, finish=False)
+
     def _some_key(self) -> str:
         return f"{self.name}/{self.chance.randrange(KEYS_PER_WRITER)}"
 
@@ -190,8 +203,8 @@ class Writer:
         self.load.possible[where] = [after]
         self.load.count()
 
-    def _put(self, where: Where, before: State, headers=None):
-        body, version, own = self._body(self.chance.choice(SIZES))
+    def _put(self, where: Where, before: State, headers=None, size=None):
+        body, version, own = self._body(self.chance.choice(SIZES) if size is None else size)
         after = before.put(version, self._keeps(where))
         self._change(where, after, "PUT", own | (headers or {}), body)
 
@@ -244,9 +257,10 @@ class Writer:
         self.load.possible |= {where: [state] for where, state in after.items()}
         self.load.count()
 
-    def _in_parts(self, where: Where, before: State):
+    def _in_parts(self, where: Where, before: State, size=None, finish=None):
         """A multipart upload, left unfinished now and then."""
-        size = self.chance.choice((100, 300 * KIB, LONG))
+        size = size or self.chance.choice((100, 300 * KIB, LONG))
+        finish = self.chance.random() >= 0.25 if finish is None else finish
         body, version, own = self._body(size)
         self.load.creating.add(where)
         reply = self.speaker.tell("POST", target(*where) + "?uploads=", own)
@@ -260,7 +274,7 @@ class Writer:
             reply = self.speaker.tell("PUT", part_target, body=part)
             upload.parts[number], upload.sending = reply.headers["etag"], None
             self.load.count()
-        if self.chance.random() < 0.25:
+        if not finish:
             return
         upload.completing = True
         entries = "".join(
