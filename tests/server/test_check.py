@@ -8,11 +8,12 @@ import os
 import random
 import subprocess
 
+import oss2
 import pytest
 from botocore.exceptions import ClientError, IncompleteReadError, ResponseStreamingError
 
 from harness.accounts import Account
-from harness.clients import s3_client
+from harness.clients import oss_bucket, s3_client
 from harness.data import SEED, some_bytes
 from harness.server import BINARY, Server
 
@@ -155,6 +156,10 @@ def test_damage_in_all_copies_is_named_and_refused(special_server, online):
     with pytest.raises(ClientError) as refused:
         s3.get_object(Bucket="checked", Key="large/7")
     assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 500
+    assert refused.value.response["Error"]["Code"] == "DamagedData"
+    with pytest.raises(oss2.exceptions.ServerError) as refused:
+        oss_bucket(server.endpoint, "checked", account=ROOT).get_object("large/7")
+    assert (refused.value.status, refused.value.code) == (500, "DamagedData")
     del bodies["large/7"]
     assert not wrong(s3, bodies)
 

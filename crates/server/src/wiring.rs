@@ -62,19 +62,14 @@ impl Larder {
         // A bad certificate must not cost a first start: look at it before anything is made.
         let (tls, certificates) = tls_of(config)?;
         let prometheus = metrics::install()?;
-        let store = open_store(config).await?;
+        let Store { metadata, blobs, master_key, root, root_is_new } = open_store(config).await?;
         let service = Service::open(Parts {
-            metadata: store.metadata,
-            blobs: store.blobs,
-            clock: Arc::new(SystemClock),
-            entropy: Arc::new(SystemEntropy),
-            master_key: store.master_key.0,
-            regions: config.regions(),
             keep_unnamed: !config.storage.accept_loss.is_empty(),
             scrub: scrub_settings(config),
+            ..parts(config, metadata, blobs, &master_key)
         })?;
-        let report = bootstrap(&service, config, store.root.as_ref()).await?;
-        let generated = store.root.filter(|_| store.root_is_new).map(|root| root.secret_key);
+        let report = bootstrap(&service, config, root.as_ref()).await?;
+        let generated = root.filter(|_| root_is_new).map(|root| root.secret_key);
         let new_secret = generated.or(report.new_secret.map(Secret::new));
         let gauges = tokio::spawn(metrics::refresh(Arc::clone(&service), prometheus.clone()));
         let workers = Runner::start(&service)?;
@@ -117,6 +112,20 @@ fn tls_of(config: &Config) -> Result<(Option<Arc<rustls::ServerConfig>>, Option<
     };
     let (tls, watch) = tls::server_config(certificate, key)?;
     Ok((Some(Arc::new(tls)), Some(watch)))
+}
+
+/// What a service is made of that removes nothing and does nothing on its own.
+fn parts(config: &Config, metadata: Metadata, blobs: Blobs, master_key: &MasterKey) -> Parts {
+    Parts {
+        metadata,
+        blobs,
+        clock: Arc::new(SystemClock),
+        entropy: Arc::new(SystemEntropy),
+        master_key: master_key.0,
+        regions: config.regions(),
+        keep_unnamed: true,
+        scrub: None,
+    }
 }
 
 fn scrub_settings(config: &Config) -> Option<ScrubSettings> {
@@ -209,16 +218,7 @@ pub async fn rebuild(config: &Config) -> Result<(RebuildReport, RootKey)> {
     let root = root.context("there is no root key")?;
     let metadata = open_metadata(config, &opened, REBUILT_FOLDER, random(&entropy)).await?;
     let blobs = open_blobs(config, &metadata, opened.directories).await?;
-    let service = Service::open(Parts {
-        metadata,
-        blobs,
-        clock: Arc::new(SystemClock),
-        entropy: Arc::new(entropy),
-        master_key: master_key.0,
-        regions: config.regions(),
-        keep_unnamed: true,
-        scrub: None,
-    })?;
+    let service = Service::open(parts(config, metadata, blobs, &master_key))?;
     let caller = as_root(bootstrap(&service, config, Some(&root)).await?);
     let report = service.call(&caller, Rebuild).await.context("the blobs could not be named")?;
     service.close().await?;
@@ -236,17 +236,8 @@ pub async fn check(
     wish: CheckWish,
     tell: impl Fn(&CheckReport),
 ) -> Result<CheckReport> {
-    let store = open_store(config).await?;
-    let service = Service::open(Parts {
-        metadata: store.metadata,
-        blobs: store.blobs,
-        clock: Arc::new(SystemClock),
-        entropy: Arc::new(SystemEntropy),
-        master_key: store.master_key.0,
-        regions: config.regions(),
-        keep_unnamed: true,
-        scrub: None,
-    })?;
+    let Store { metadata, blobs, master_key, .. } = open_store(config).await?;
+    let service = Service::open(parts(config, metadata, blobs, &master_key))?;
     let caller = as_root(service.bootstrap(&Bootstrap { root: None, accounts: vec![] }).await?);
     service.call(&caller, StartCheck(wish)).await?;
     let mut worker = Check::default();

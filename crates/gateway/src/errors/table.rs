@@ -53,8 +53,8 @@ table! {
         "The provided 'x-amz-content-sha256' header does not match what was computed.";
     CorsForbidden: 403 "AccessForbidden",
         "Access Denied";
-    DamagedData: 500 "InternalError",
-        "We encountered an internal error. Please try again.";
+    DamagedData: 500 "DamagedData",
+        "What was stored is damaged in all copies. Trying again does not help.";
     EntityTooLarge: 400 "EntityTooLarge",
         "Your proposed upload exceeds the maximum allowed size";
     EntityTooSmall: 400 "EntityTooSmall",
