@@ -81,7 +81,8 @@ fn attempt(
     let (rest, id, entries) = writer.finish(end).map_err(failed)?;
     copies.write(&rest);
     let (kept, bytes) = copies.finish(id)?;
-    shared.note_snapshot(SnapshotFacts { end, unix_s: created, bytes }, journal_bytes);
+    let facts = SnapshotFacts { end, epoch: id.epoch, unix_s: created, bytes };
+    shared.note_snapshot(facts, journal_bytes);
     for place in &kept {
         if let Err(error) = clean_up(&*place.files) {
             tracing::warn!(directory = name(&place.id), %error, "old journals stay");

@@ -60,6 +60,10 @@ use crate::engine::{
     Sequence, SnapshotReport,
 };
 
+/// Each epoch leaves a journal file with its space, however little is in it. So many are kept for a
+/// snapshot at most, or a server that starts again and again would fill its disks.
+const EPOCHS_PER_SNAPSHOT: u64 = 8;
+
 /// How many commits may wait for the committer.
 const QUEUE_COMMITS: usize = 1_024;
 
@@ -308,8 +312,9 @@ impl Engine for Embedded {
     }
 
     fn wants_snapshot(&self) -> bool {
-        let last = self.shared.snapshot().bytes;
-        self.shared.journal_bytes() > last.max(self.snapshot_after_bytes)
+        let last = self.shared.snapshot();
+        self.shared.journal_bytes() > last.bytes.max(self.snapshot_after_bytes)
+            || self.shared.epoch().saturating_sub(last.epoch) > EPOCHS_PER_SNAPSHOT
     }
 
     fn status(&self) -> EngineStatus {
@@ -344,7 +349,7 @@ fn newest_snapshot(places: &[Place]) -> SnapshotFacts {
         let id = *snapshot::list(&*place.files).ok()?.first()?;
         let unix_s = snapshot::created_unix_s(&*place.files, id).unwrap_or(0);
         let bytes = place.files.length(&id.name()).unwrap_or(0);
-        Some(SnapshotFacts { end: id.end, unix_s, bytes })
+        Some(SnapshotFacts { end: id.end, epoch: id.epoch, unix_s, bytes })
     };
     places.iter().filter_map(newest).max_by_key(|facts| facts.end).unwrap_or_default()
 }

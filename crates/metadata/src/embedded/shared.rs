@@ -33,6 +33,7 @@ struct Published {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SnapshotFacts {
     pub end: Sequence,
+    pub epoch: u64,
     pub unix_s: u64,
     pub bytes: u64,
 }

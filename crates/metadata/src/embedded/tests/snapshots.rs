@@ -158,3 +158,26 @@ async fn damage_below_a_trusted_index_asks_for_a_snapshot() {
     store.cut(&mut Dice(1));
     assert_eq!(rows(&store.engine()).await.len(), 100);
 }
+
+/// A server that starts again and again used to leave a journal file, with all its space, each time.
+#[tokio::test(flavor = "multi_thread")]
+async fn many_starts_do_not_fill_the_disk_with_journals() {
+    let store = Store::new(2);
+    let journals = || {
+        let names = store.disks[0].names().into_iter();
+        names.filter(|name| name.ends_with(".journal")).count()
+    };
+    let mut most = 0;
+    for number in 0..60 {
+        let engine = store.engine();
+        engine.commit(put(&format!("k{number:02}"), "v")).await.unwrap();
+        if engine.wants_snapshot() {
+            engine.snapshot().await.unwrap();
+        }
+        most = most.max(journals());
+        drop(engine);
+        store.cut(&mut Dice(number));
+    }
+    assert!((9..=30).contains(&most), "{most} journals");
+    assert_eq!(rows(&store.engine()).await.len(), 60);
+}
