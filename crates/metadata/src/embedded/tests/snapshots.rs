@@ -159,7 +159,7 @@ async fn damage_below_a_trusted_index_asks_for_a_snapshot() {
     assert_eq!(rows(&store.engine()).await.len(), 100);
 }
 
-/// A server that starts again and again used to leave a journal file, with all its space, each time.
+/// Each start used to leave a journal file, with all its space, until the bytes in it were many.
 #[tokio::test(flavor = "multi_thread")]
 async fn many_starts_do_not_fill_the_disk_with_journals() {
     let store = Store::new(2);
