@@ -17,6 +17,7 @@ use crate::disk::{Disk, DiskFuture, Entry, Space};
 
 pub const EIO: i32 = 5;
 pub const EROFS: i32 = 30;
+pub const EMFILE: i32 = 24;
 pub const ENOSPC: i32 = 28;
 const ENOENT: i32 = 2;
 const EEXIST: i32 = 17;

@@ -20,7 +20,7 @@ use crate::format::{
 };
 use crate::location::{CopyAt, Location, Place};
 use crate::store::Inner;
-use crate::volume::Volume;
+use crate::volume::{Volume, is_shortage};
 
 /// Chunks read at once: 1 MiB. One run is read ahead while the one before is handed out.
 const RUN_CHUNKS: u64 = 8;
@@ -156,7 +156,8 @@ impl BlobReader {
 pub(crate) enum Failure {
     Missing,
     Corrupt,
-    /// The directory is absent or does not answer: nothing is known of the copy.
+    /// The directory is absent or does not answer, or the process is short of something: nothing
+    /// is known of the copy.
     Unavailable,
 }
 
@@ -165,6 +166,7 @@ impl From<io::Error> for Failure {
         match error.kind() {
             io::ErrorKind::NotFound => Self::Missing,
             io::ErrorKind::TimedOut | io::ErrorKind::NotConnected => Self::Unavailable,
+            _ if is_shortage(&error) => Self::Unavailable,
             _ => Self::Corrupt,
         }
     }

@@ -32,6 +32,11 @@ const ENOSPC: i32 = 28;
 const EROFS: i32 = 30;
 const EDQUOT: i32 = 122;
 
+/// The process, not the disk, is short of something: that says nothing about what is on the disk.
+pub(crate) fn is_shortage(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(ENOMEM | ENFILE | EMFILE))
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DirectoryState {
     Healthy,
@@ -249,8 +254,8 @@ impl Volume {
             let state = match error.raw_os_error() {
                 Some(ENOSPC | EDQUOT) => Some(DirectoryState::Full),
                 Some(EROFS) => Some(DirectoryState::ReadOnly),
-                // The process, not the disk, is short of something.
-                Some(ENOMEM | ENFILE | EMFILE | EEXIST) => None,
+                _ if is_shortage(error) => None,
+                Some(EEXIST) => None,
                 // Marked already if it was the disk's fault.
                 None if error.kind() == io::ErrorKind::TimedOut => None,
                 _ => Some(DirectoryState::Failed { reason: format!("{what}: {error}") }),
@@ -268,6 +273,7 @@ impl Volume {
             Ok(_) => health.read_errors = 0,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) if error.kind() == io::ErrorKind::TimedOut => {}
+            Err(error) if is_shortage(error) => {}
             Err(error) => {
                 health.read_errors += 1;
                 if health.read_errors >= READ_ERRORS_MAX {

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::{Machine, REGION, content, get, put, quick, seeds, settings, settle};
-use crate::faulty::{EIO, ENOSPC, EROFS, Operation, Random, SimDisk};
-use crate::{BlobId, DirectoryId, DirectoryState, Error, Settings};
+use crate::faulty::{EIO, EMFILE, ENOSPC, EROFS, Operation, Random, SimDisk};
+use crate::{BlobId, CopyReport, DirectoryId, DirectoryState, Error, Settings};
 
 const SMALL: usize = 5_000;
 const LARGE: usize = 1_300_000;
@@ -39,7 +39,7 @@ async fn another_directory_takes_the_place_of_a_failing_one() {
                 assert_ne!(location.copies[0].directory, location.copies[1].directory, "{case}");
                 assert_eq!(get(&blobs, &location).await.unwrap(), content, "{case}");
                 let intact = blobs.verify(&location).await;
-                assert!(intact.iter().all(|(_, r)| *r == crate::CopyReport::Intact), "{case}");
+                assert!(intact.iter().all(|(_, r)| *r == CopyReport::Intact), "{case}");
             }
         }
     }
@@ -65,6 +65,29 @@ async fn fewer_copies_than_needed_are_never_a_success() {
         machine.disks[1].fail_from(Operation::Write, 0, EIO);
         let location = put(&blobs, BlobId([1; 16]), &content(1, size)).await.unwrap();
         assert_eq!(location.copies.len(), 1);
+    }
+}
+
+/// Nothing is known of a copy that the process had no file descriptor for.
+#[tokio::test]
+async fn a_process_short_of_files_calls_neither_blobs_damaged_nor_directories_failed() {
+    for size in [SMALL, LARGE] {
+        let mut machine = Machine::new(2, 1);
+        let content = content(1, size);
+        let blobs = machine.start().await;
+        let location = put(&blobs, BlobId([1; 16]), &content).await.unwrap();
+        for disk in &machine.disks {
+            disk.fail_from(Operation::Read, 0, EMFILE);
+        }
+        for _ in 0..40 {
+            let refused = get(&blobs, &location).await;
+            assert!(matches!(refused, Err(Error::Unavailable(_))), "{size}: {refused:?}");
+        }
+        let verified = blobs.verify(&location).await;
+        assert!(verified.iter().all(|(_, report)| *report == CopyReport::Unavailable));
+        assert!(blobs.take_damaged().is_empty(), "{size}: good copies would be written anew");
+        let states = blobs.directories().into_iter().map(|directory| directory.state);
+        assert!(states.into_iter().all(|state| state == DirectoryState::Healthy), "{size}");
     }
 }
 
@@ -266,7 +289,7 @@ async fn random_faults_never_make_a_false_success() {
                 location.copies.iter().map(|c| c.directory).collect();
             assert_eq!(directories.len(), 2, "SEED={seed}");
             for (_, report) in blobs.verify(&location).await {
-                assert_eq!(report, crate::CopyReport::Intact, "SEED={seed}");
+                assert_eq!(report, CopyReport::Intact, "SEED={seed}");
             }
             assert_eq!(get(&blobs, &location).await.unwrap(), content, "SEED={seed}");
         }
