@@ -190,3 +190,13 @@ def test_a_list_of_an_empty_bucket_is_empty(s3, bucket):
     page = s3.list_objects_v2(Bucket=bucket)
     assert (page["KeyCount"], page["IsTruncated"], page["Name"]) == (0, False, bucket)
     assert "Contents" not in page
+
+
+def test_a_prefix_comes_back_as_it_was_asked_for(s3, filled):
+    prefix = "a b/+%"
+    for answer in (
+        s3.list_objects(Bucket=filled, Prefix=prefix),
+        s3.list_objects_v2(Bucket=filled, Prefix=prefix),
+        s3.list_object_versions(Bucket=filled, Prefix=prefix),
+    ):
+        assert answer["Prefix"] == prefix

@@ -62,7 +62,14 @@ pub(super) fn first_form(dialect: Dialect, query: &Query, page: &ObjectPage) -> 
     let asked = Asked::of(dialect, query)?;
     let mut xml = xml::document(dialect, "ListBucketResult");
     xml.text("Name", page.bucket.name.as_str());
-    asked.write(&mut xml, "Prefix", &asked.prefix);
+    match dialect {
+        // botocore asks for the encoding unasked and then decodes all but this element, so every
+        // boto3 user of a prefix like `a b/` would get another one back.
+        Dialect::S3 => {
+            xml.text("Prefix", &asked.prefix);
+        }
+        Dialect::Oss => asked.write(&mut xml, "Prefix", &asked.prefix),
+    }
     asked.write(&mut xml, "Marker", query.get("marker").unwrap_or_default());
     // S3 clients take the last key for the next marker unless there may be prefixes behind it.
     let named = dialect == Dialect::Oss || !asked.delimiter.is_empty();

@@ -110,7 +110,8 @@ fn oss_lists_objects_in_its_first_form() {
 }
 
 /// Source: `EncodingType` of S3 `ListObjects`, `ListObjectsV2` and `ListObjectVersions`, and the
-/// list of elements that OSS names for `encoding-type`.
+/// list of elements that OSS names for `encoding-type`. The one exception: botocore's
+/// `decode_list_object` does not decode the prefix of `ListObjects`, so it is given as it is.
 #[test]
 fn every_element_that_holds_a_key_is_encoded_when_asked_for() {
     let one = "prefix=p%20%2B&delimiter=d%20%2B&marker=m%20%2B&encoding-type=url";
@@ -132,6 +133,11 @@ fn every_element_that_holds_a_key_is_encoded_when_asked_for() {
             for name in names.split(' ').chain(["Prefix", "Delimiter", "Key", "CommonPrefixes"]) {
                 let value = text.split(&format!("<{name}>")).nth(1).expect(name);
                 let value = value.split_once("</").expect(name).0;
+                let first = text.contains("<Marker>");
+                if name == "Prefix" && first && dialect == Dialect::S3 {
+                    assert_eq!(value, "p +", "{text}");
+                    continue;
+                }
                 assert!(value.ends_with("%20%2B") || value.ends_with("c%20d/"), "{name}: {text}");
             }
         }
