@@ -4,12 +4,13 @@
 //! holds is only ever what the journal made durable before. Damage shows as an error or a panic
 //! inside sled; both come out as [`EngineError::Damaged`].
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -25,6 +26,8 @@ const SEGMENT_BYTES: usize = 2 << 20;
 /// Also drives sled's garbage collection.
 const FLUSH_EVERY_MS: u64 = 500;
 const MARK: &[u8] = b"applied";
+/// How long a closed index may hold its files on; sled's threads let go of them when they end.
+const LETTING_GO: Duration = Duration::from_secs(10);
 
 /// Rows by key. Every row begins with its version, 8 bytes little-endian.
 pub struct Index {
@@ -49,6 +52,7 @@ impl Index {
     pub fn open(path: &Path, cache_bytes: u64) -> Result<Self, EngineError> {
         fs::create_dir_all(path).map_err(|error| EngineError::io("the index", error))?;
         remove_unfinished(path).map_err(|error| EngineError::io("the index", error))?;
+        await_release(path).map_err(|error| EngineError::io("the index", error))?;
         let config = sled::Config::new()
             .path(path)
             .cache_capacity(cache_bytes)
@@ -274,6 +278,26 @@ fn decode(stored: &[u8]) -> Result<Row, Trouble> {
     let (version, value) = stored.split_first_chunk().ok_or(Trouble::Form)?;
     let version = u64::from_le_bytes(*version);
     Ok(Row { version, value: Bytes::copy_from_slice(value) })
+}
+
+/// Waits until sled has let go of the index that was open at `path` before. Only this process can
+/// have had it, since the directory's own lock is held.
+fn await_release(path: &Path) -> io::Result<()> {
+    let file = match File::open(path.join("db")) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    let began = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::WouldBlock) if began.elapsed() < LETTING_GO => {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
 }
 
 /// A crash can leave these behind, and sled then refuses to open.
