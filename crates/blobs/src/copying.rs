@@ -34,9 +34,8 @@ pub(crate) async fn append_record(
         if chosen.is_empty() {
             break;
         }
-        let append = |member: &Member, record: Record| {
-            let (directory, appender) = (member.volume.id(), member.appender.clone());
-            async move { (directory, appender.append(record).await) }
+        let append = |member: Arc<Member>, record: Record| async move {
+            (member.volume.id(), member.appender.append(record).await)
         };
         let appends = chosen.into_iter().map(|member| append(member, record.clone()));
         for (directory, result) in join_all(appends).await {

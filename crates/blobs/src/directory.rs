@@ -1,15 +1,15 @@
 //! A directory of a real file system: opened, locked, and served by threads of its own.
 
 use std::collections::HashMap;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, IoSlice};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use rustix::buffer::spare_capacity;
-use rustix::fs::FallocateFlags;
+use rustix::fs::{AtFlags, Dir, FallocateFlags, FileType, Mode, OFlags};
 
 use crate::disk::{Disk, DiskFuture, Entry, Space};
 use crate::error::{DirectoryError, Result};
@@ -52,6 +52,15 @@ impl Directory {
             return Err(DirectoryError::Foreign { path: path.into(), found: identity.store });
         }
         Self::with_lock(path, identity, lock)
+    }
+
+    /// Opens a known directory again, if what stands at its path is that one.
+    pub(crate) fn reopen(path: &Path, known: &Identity) -> Result<Self, DirectoryError> {
+        let found = identity::read(path)?;
+        if found.directory != known.directory {
+            return Err(DirectoryError::Another { path: path.into(), found: found.directory });
+        }
+        Self::open(path, known.store)
     }
 
     /// Makes an empty (or not yet existing) directory ours, with all folders and the identity.
@@ -108,7 +117,10 @@ struct DirectoryDisk {
 }
 
 struct Shared {
-    root: PathBuf,
+    /// Where it was found. Only what was opened there is used: should another file system be
+    /// mounted over the path, or this one be taken away, nothing is written to the wrong one.
+    path: PathBuf,
+    root: File,
     writing: Mutex<HashMap<String, Arc<Writing>>>,
     reading: Mutex<ReadFiles>,
     /// Held for as long as the disk is in use.
@@ -128,9 +140,10 @@ struct ReadFiles {
 }
 
 impl DirectoryDisk {
-    fn new(root: &Path, lock: File) -> io::Result<Self> {
+    fn new(path: &Path, lock: File) -> io::Result<Self> {
         let shared = Shared {
-            root: root.into(),
+            path: path.into(),
+            root: File::open(path)?,
             writing: Mutex::default(),
             reading: Mutex::default(),
             _lock: lock,
@@ -164,8 +177,8 @@ impl DirectoryDisk {
 impl Disk for DirectoryDisk {
     fn create(&self, file: &str) -> DiskFuture<()> {
         self.write(file, |shared, name| {
-            let path = shared.root.join(name);
-            let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+            let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
+            let file = shared.open(name, flags)?;
             let writing = Writing { file, name_synced: Mutex::new(false) };
             held(&shared.writing).insert(name.to_owned(), Arc::new(writing));
             Ok(())
@@ -216,7 +229,7 @@ impl Disk for DirectoryDisk {
     fn rename(&self, from: &str, to: &str) -> DiskFuture<()> {
         let to = to.to_owned();
         self.write(from, move |shared, from| {
-            fs::rename(shared.root.join(from), shared.root.join(&to))?;
+            rustix::fs::renameat(&shared.root, from, &shared.root, &to)?;
             held(&shared.reading).files.remove(&to);
             let mut writing = held(&shared.writing);
             if let Some(file) = writing.remove(from) {
@@ -231,23 +244,24 @@ impl Disk for DirectoryDisk {
         self.write(file, |shared, name| {
             held(&shared.writing).remove(name);
             held(&shared.reading).files.remove(name);
-            fs::remove_file(shared.root.join(name))
+            Ok(rustix::fs::unlinkat(&shared.root, name, AtFlags::empty())?)
         })
     }
 
     fn list(&self, folder: &str) -> DiskFuture<Vec<Entry>> {
         self.read(folder, |shared, name| {
+            let folder = shared.open(name, OFlags::DIRECTORY)?;
             let mut entries = Vec::new();
-            for entry in fs::read_dir(shared.root.join(name))? {
+            for entry in Dir::read_from(&folder)? {
                 let entry = entry?;
-                let Ok(name) = entry.file_name().into_string() else { continue };
-                match entry.metadata() {
-                    Ok(about) if about.is_file() => {
-                        entries.push(Entry { name, size_bytes: about.len() });
+                let Ok(name) = entry.file_name().to_str() else { continue };
+                match rustix::fs::statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW) {
+                    Ok(about) if FileType::from_raw_mode(about.st_mode).is_file() => {
+                        let size_bytes = u64::try_from(about.st_size).unwrap_or_default();
+                        entries.push(Entry { name: name.to_owned(), size_bytes });
                     }
-                    Ok(_) => {}
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                    Err(error) => return Err(error),
+                    Ok(_) | Err(rustix::io::Errno::NOENT) => {}
+                    Err(error) => return Err(error.into()),
                 }
             }
             Ok(entries)
@@ -256,16 +270,32 @@ impl Disk for DirectoryDisk {
 
     fn space(&self) -> DiskFuture<Space> {
         self.read("", |shared, _| {
-            let about = rustix::fs::statvfs(&shared.root)?;
+            let about = rustix::fs::fstatvfs(&shared.root)?;
             Ok(Space {
                 free_bytes: about.f_bavail.saturating_mul(about.f_frsize),
                 total_bytes: about.f_blocks.saturating_mul(about.f_frsize),
             })
         })
     }
+
+    fn is_in_place(&self) -> DiskFuture<bool> {
+        self.read("", |shared, _| {
+            let ours = shared.root.metadata()?;
+            match fs::metadata(&shared.path) {
+                Ok(found) => Ok((found.dev(), found.ino()) == (ours.dev(), ours.ino())),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+                Err(error) => Err(error),
+            }
+        })
+    }
 }
 
 impl Shared {
+    fn open(&self, name: &str, flags: OFlags) -> io::Result<File> {
+        let mode = Mode::RUSR | Mode::WUSR;
+        Ok(rustix::fs::openat(&self.root, name, flags | OFlags::CLOEXEC, mode)?.into())
+    }
+
     fn writing(&self, name: &str) -> io::Result<Arc<Writing>> {
         let missing = || io::Error::new(io::ErrorKind::NotFound, "file is not open for writing");
         held(&self.writing).get(name).cloned().ok_or_else(missing)
@@ -280,7 +310,7 @@ impl Shared {
             return Ok(Arc::clone(file));
         }
         drop(reading);
-        let file = Arc::new(File::open(self.root.join(name))?);
+        let file = Arc::new(self.open(name, OFlags::RDONLY)?);
         let mut reading = held(&self.reading);
         if reading.files.len() >= OPEN_FILES_MAX {
             let oldest = reading.files.iter().min_by_key(|(_, (_, used))| *used);
@@ -292,8 +322,8 @@ impl Shared {
     }
 
     fn sync_folder(&self, name: &str) -> io::Result<()> {
-        let path = self.root.join(name);
-        File::open(path.parent().unwrap_or(&self.root))?.sync_all()
+        let folder = name.rsplit_once('/').map_or(".", |(folder, _)| folder);
+        self.open(folder, OFlags::DIRECTORY)?.sync_all()
     }
 }
 

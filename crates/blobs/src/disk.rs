@@ -45,6 +45,9 @@ pub trait Disk: Send + Sync + 'static {
     fn list(&self, folder: &str) -> DiskFuture<Vec<Entry>>;
 
     fn space(&self) -> DiskFuture<Space>;
+
+    /// Whether this disk still stands where it was found: another may have been mounted over it.
+    fn is_in_place(&self) -> DiskFuture<bool>;
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use crate::identifiers::{BlobId, StoreId};
+use crate::identifiers::{BlobId, DirectoryId, StoreId};
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -55,6 +55,10 @@ pub enum DirectoryError {
     NotEmpty(PathBuf),
     #[error("{path} belongs to the store {found}")]
     Foreign { path: PathBuf, found: StoreId },
+    #[error("{path} is another directory, {found}")]
+    Another { path: PathBuf, found: DirectoryId },
+    #[error("{0} was removed from its store")]
+    Removed(PathBuf),
     #[error("{path} has format version {version}, which is newer than this program")]
     Newer { path: PathBuf, version: u16 },
     #[error("the identity file of {0} is damaged")]

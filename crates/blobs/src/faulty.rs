@@ -185,6 +185,11 @@ impl SimDisk {
         self.add_fault(operation, after, code, true);
     }
 
+    /// Ends all failing.
+    pub fn heal(&self) {
+        self.state().faults.clear();
+    }
+
     /// Sets the size of the disk; writes beyond it answer ENOSPC.
     pub fn set_capacity(&self, bytes: Option<u64>) {
         self.state().capacity_bytes = bytes;
@@ -525,6 +530,10 @@ impl Disk for SimDisk {
             let free_bytes = total_bytes.saturating_sub(state.used_bytes());
             Ok(Space { free_bytes, total_bytes })
         })
+    }
+
+    fn is_in_place(&self) -> DiskFuture<bool> {
+        self.run(Operation::Space, |_| Ok(true))
     }
 }
 

@@ -45,8 +45,10 @@ impl Blobs {
     /// # Errors
     /// If a directory cannot be listed.
     pub async fn find_all(&self) -> Result<Finder> {
-        let members = self.inner.members.iter().filter(|member| !member.volume.is_failed());
-        let folders = members.flat_map(|member| (0..=u8::MAX).map(|n| (member.volume.id(), n)));
+        let members = self.inner.answering().into_iter();
+        let folders = members
+            .map(|member| member.volume.id())
+            .flat_map(|directory| (0..=u8::MAX).map(move |number| (directory, number)));
         let segments = self.segments().await?;
         Ok(Finder {
             blobs: self.clone(),

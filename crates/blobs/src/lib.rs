@@ -34,6 +34,7 @@ mod scrub;
 mod segments;
 mod settings;
 mod store;
+mod tend;
 mod volume;
 mod writer;
 

@@ -118,7 +118,7 @@ impl Blobs {
     }
 
     fn first_of_next(&self, directory: Option<DirectoryId>) -> Option<FileCursor> {
-        let members = self.inner.members.iter().filter(|member| !member.volume.is_failed());
+        let members = self.inner.answering().into_iter();
         let later = members.map(|m| m.volume.id()).filter(|id| directory.is_none_or(|d| *id > d));
         let directory = later.min()?;
         Some(FileCursor { directory, fan_out: 0, after: None })

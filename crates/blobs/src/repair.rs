@@ -1,6 +1,9 @@
 //! New copies in the place of bad, unwanted or missing ones. The caller commits the new location.
+//!
+//! A file of an old copy stays until [`Blobs::remove_file`], a record until its segment goes.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -11,7 +14,7 @@ use crate::identifiers::{DirectoryId, SegmentKey};
 use crate::location::{CopyAt, Location, Place};
 use crate::reader::BlobReader;
 use crate::scrub::check_copy;
-use crate::store::{Blobs, Inner};
+use crate::store::{Blobs, Inner, Member};
 
 impl Blobs {
     /// Checks all copies, writes those anew that are bad, and adds those that are missing.
@@ -35,7 +38,7 @@ impl Blobs {
             Some(description) => description,
             None => self.describe(location).await?,
         };
-        self.complete(location, keep, &description, None).await
+        self.complete(location, keep, &description).await
     }
 
     /// Moves the copy that lies in segment `from` to a new segment, for compaction.
@@ -54,36 +57,83 @@ impl Blobs {
             let Place::Segment { segment, .. } = copy.place else { return false };
             copy.directory == from.directory && segment == from.segment
         };
-        self.move_copies(location, in_it, None).await
-    }
-
-    /// Moves the copies that lie in `directory` to others, to empty it.
-    ///
-    /// A file stays in the old place until [`Self::remove_file`], which the caller calls after
-    /// committing the new location.
-    ///
-    /// # Errors
-    /// As of [`Self::repair`].
-    pub async fn move_from_directory(
-        &self,
-        location: &Location,
-        directory: DirectoryId,
-    ) -> Result<Location> {
-        self.move_copies(location, |copy| copy.directory == directory, Some(directory)).await
-    }
-
-    async fn move_copies(
-        &self,
-        location: &Location,
-        goes: impl Fn(&CopyAt) -> bool,
-        avoid: Option<DirectoryId>,
-    ) -> Result<Location> {
-        let keep: Vec<CopyAt> = location.copies.iter().filter(|c| !goes(c)).copied().collect();
+        let mut keep = location.copies.clone();
+        keep.retain(|copy| !in_it(copy));
         if keep.len() == location.copies.len() {
             return Ok(location.clone());
         }
         let description = self.describe(location).await?;
-        self.complete(location, keep, &description, avoid).await
+        self.complete(location, keep, &description).await
+    }
+
+    /// What decides where copies are to lie. As long as it stays the same, a settled blob stays so.
+    pub fn layout(&self) -> Vec<u8> {
+        let mut members: Vec<_> = self.inner.members().iter().map(Arc::clone).collect();
+        members.sort_by_key(|member| member.volume.id());
+        let mut layout = Vec::new();
+        for Member { volume, .. } in members.iter().map(|member| &**member) {
+            layout.extend(volume.id().0);
+            let (wanted, _) = self.inner.copies(&volume.identity.region);
+            layout.push(u8::from(volume.is_draining()));
+            layout.push(u8::try_from(wanted).unwrap_or(u8::MAX));
+        }
+        layout
+    }
+
+    /// Whether a blob has as many copies as it shall have, all in directories that are to keep
+    /// them. Reads nothing.
+    pub fn is_settled(&self, location: &Location) -> bool {
+        let Some(region) = region_of(&self.inner, location) else { return false };
+        let (wanted, _) = self.inner.copies(&region);
+        wanted == location.copies.len() && self.staying(location).len() == wanted
+    }
+
+    /// Gives a blob the copies that it shall have: new ones for those in directories that are to be
+    /// emptied or are no longer known, and no more than are wanted.
+    ///
+    /// Returns the location to commit; the same if nothing was to be done.
+    ///
+    /// # Errors
+    /// As of [`Self::repair`]; unlike there, all copies must be possible.
+    pub async fn settle(&self, location: &Location) -> Result<Location> {
+        if self.is_settled(location) {
+            return Ok(location.clone());
+        }
+        let region = region_of(&self.inner, location).ok_or(Error::Unavailable(location.blob))?;
+        let (wanted, _) = self.inner.copies(&region);
+        let mut keep = self.staying(location);
+        keep.truncate(wanted);
+        if keep.len() == wanted {
+            return Ok(Location { copies: keep, ..location.clone() });
+        }
+        let description = self.describe(location).await?;
+        let settled = self.complete(location, keep, &description).await?;
+        match settled.copies.len() {
+            possible if possible < wanted => Err(self.inner.too_few(&region, possible, wanted)),
+            _ => Ok(settled),
+        }
+    }
+
+    /// The copies in directories that are to keep them: those to keep first come first.
+    fn staying(&self, location: &Location) -> Vec<CopyAt> {
+        let mut copies: Vec<(CopyAt, Arc<Member>)> = Vec::new();
+        for copy in &location.copies {
+            let Some(member) = self.inner.member(copy.directory) else { continue };
+            let again = copies.iter().any(|(other, _)| other.directory == copy.directory);
+            if !member.volume.is_draining() && !again {
+                copies.push((*copy, member));
+            }
+        }
+        copies.sort_by_key(|(_, member)| member.volume.is_failed());
+        let mut zones = HashSet::new();
+        let mut second = Vec::new();
+        let mut first = Vec::new();
+        for (copy, member) in &copies {
+            let fresh = zones.insert(member.volume.identity.zone.as_str());
+            if fresh { first.push(*copy) } else { second.push(*copy) }
+        }
+        first.extend(second);
+        first
     }
 
     /// `keep` and as many new copies as the blob needs.
@@ -92,14 +142,13 @@ impl Blobs {
         location: &Location,
         keep: Vec<CopyAt>,
         description: &Bytes,
-        avoid: Option<DirectoryId>,
     ) -> Result<Location> {
         self.inner.check_open()?;
         let inner = &self.inner;
         let region = region_of(inner, location).ok_or(Error::Unavailable(location.blob))?;
         let (wanted, needed) = inner.copies(&region);
         let mut copies = keep;
-        let mut tried: HashSet<DirectoryId> = avoid.into_iter().collect();
+        let mut tried = HashSet::new();
         while copies.len() < wanted {
             let held: Vec<_> = copies.iter().map(|copy| copy.directory).collect();
             let again = self.same_directory(location, &held, &tried);
@@ -149,7 +198,7 @@ impl Blobs {
         let member = self.inner.member(directory).ok_or(unavailable)?;
         let packed = location.copies.iter().any(|copy| copy.place != Place::File);
         if !packed {
-            let volume = std::sync::Arc::clone(&member.volume);
+            let volume = Arc::clone(&member.volume);
             let over = Over::DamagedCopy;
             copy_file(&self.inner, location, description, volume, over).await?;
             return Ok(CopyAt { directory, place: Place::File });
@@ -167,6 +216,6 @@ impl Blobs {
 }
 
 fn region_of(inner: &Inner, location: &Location) -> Option<String> {
-    let mut members = location.copies.iter().filter_map(|copy| inner.member(copy.directory));
-    members.next().map(|member| member.volume.identity.region.clone())
+    let member = location.copies.iter().find_map(|copy| inner.member(copy.directory));
+    member.map(|member| member.volume.identity.region.clone())
 }

@@ -98,7 +98,7 @@ impl Blobs {
     /// All segments of all directories that answer. `sealed` ones may be compacted or removed.
     pub async fn segments(&self) -> Result<Vec<SegmentInfo>> {
         let mut segments = Vec::new();
-        for member in self.inner.members.iter().filter(|member| !member.volume.is_failed()) {
+        for member in self.inner.answering().into_iter() {
             for entry in member.volume.list("segments").await? {
                 let Some(segment) = SegmentId::parse(&entry.name) else { continue };
                 let key = SegmentKey { directory: member.volume.id(), segment };

@@ -4,6 +4,7 @@
 //! acknowledged before stays readable, what was not is garbage that nothing names.
 
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{mpsc, oneshot};
@@ -39,7 +40,7 @@ struct Append {
 impl Appender {
     pub fn start(
         volume: Arc<Volume>,
-        incarnation: IncarnationId,
+        (incarnation, numbers): (IncarnationId, Arc<AtomicU64>),
         settings: &Settings,
         runtime: &tokio::runtime::Handle,
     ) -> Self {
@@ -50,7 +51,7 @@ impl Appender {
             incarnation,
             segment_bytes: settings.segment_bytes,
             preallocate_bytes: settings.preallocate_bytes,
-            next_number: 0,
+            numbers,
             open: None,
             current: Arc::clone(&current),
         };
@@ -86,7 +87,8 @@ struct AppendTask {
     incarnation: IncarnationId,
     segment_bytes: u64,
     preallocate_bytes: u64,
-    next_number: u64,
+    /// Shared by all appenders of the incarnation.
+    numbers: Arc<AtomicU64>,
     open: Option<OpenSegment>,
     current: Arc<Mutex<Option<SegmentId>>>,
 }
@@ -184,8 +186,8 @@ impl AppendTask {
             }
             self.seal().await;
         }
-        let segment = SegmentId { incarnation: self.incarnation, number: self.next_number };
-        self.next_number += 1;
+        let number = self.numbers.fetch_add(1, Ordering::Relaxed);
+        let segment = SegmentId { incarnation: self.incarnation, number };
         self.set_current(Some(segment));
         let open = OpenSegment { segment, end: 0, allocated: 0 };
         self.open = Some(open);

@@ -22,6 +22,9 @@ pub struct Settings {
     pub reserve_bytes: u64,
     /// A disk that answers nothing for so long, while it is asked, fails its directory.
     pub operation_timeout: Duration,
+    /// A directory that failed is tried again after so long; each further failure doubles it, up to
+    /// 128 times.
+    pub retry_after: Duration,
     /// A read without an answer for so long is also asked of the next copy.
     pub slow_read: Duration,
     /// How old a known figure of free space may be.
@@ -40,6 +43,7 @@ impl Default for Settings {
             preallocate_bytes: 16 * 1024 * 1024,
             reserve_bytes: 256 * 1024 * 1024,
             operation_timeout: Duration::from_secs(15),
+            retry_after: Duration::from_secs(5),
             slow_read: Duration::from_millis(100),
             space_refresh: Duration::from_secs(1),
             damaged_queue_length: 4096,

@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 use std::io;
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::Bytes;
 use futures_util::future::join_all;
@@ -35,7 +35,9 @@ pub struct Blobs {
 pub(crate) struct Inner {
     pub settings: Settings,
     pub incarnation: IncarnationId,
-    pub members: Vec<Member>,
+    members: RwLock<Arc<[Arc<Member>]>>,
+    /// Of the next segment; no two of this incarnation have the same.
+    segments: Arc<AtomicU64>,
     pub damage: DamageQueue,
     pub runtime: Handle,
     closed: AtomicBool,
@@ -63,24 +65,63 @@ impl Blobs {
     ) -> Result<Self> {
         settings.small_blob_bytes = settings.small_blob_bytes.min(SMALL_BLOB_BYTES_MAX);
         check_members(&directories)?;
-        let runtime = Handle::current();
-        let member = |directory| {
-            let volume = Arc::new(Volume::new(directory, &settings));
-            let appender = Appender::start(Arc::clone(&volume), incarnation, &settings, &runtime);
-            Member { volume, appender }
-        };
-        let members: Vec<Member> = directories.into_iter().map(member).collect();
-        join_all(members.iter().map(|member| prepare(&member.volume))).await;
         let inner = Inner {
             damage: DamageQueue::new(settings.damaged_queue_length),
             settings,
             incarnation,
-            members,
-            runtime,
+            members: RwLock::new(Arc::new([])),
+            segments: Arc::default(),
+            runtime: Handle::current(),
             closed: AtomicBool::new(false),
             attempts: AtomicU64::new(0),
         };
+        let members: Vec<_> = directories.into_iter().map(|it| inner.member_of(it)).collect();
+        join_all(members.iter().map(|member| prepare(&member.volume))).await;
+        *inner.members.write().unwrap_or_else(PoisonError::into_inner) = members.into();
         Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Uses one more directory from now on.
+    ///
+    /// # Errors
+    /// [`DirectoryError::Duplicate`], or [`DirectoryError::Foreign`] if it is of another store.
+    pub async fn add(&self, directory: Directory) -> Result<()> {
+        let member = self.inner.member_of(directory);
+        prepare(&member.volume).await;
+        self.inner.change_members(|members| {
+            let identity = &member.volume.identity;
+            let path = || member.volume.path().to_owned();
+            let same = |other: &Arc<Member>| other.volume.id() == identity.directory;
+            if members.iter().any(same) {
+                return Err(DirectoryError::Duplicate(path()));
+            }
+            if members.first().is_some_and(|it| it.volume.identity.store != identity.store) {
+                return Err(DirectoryError::Foreign { path: path(), found: identity.store });
+            }
+            members.push(Arc::clone(&member));
+            Ok(())
+        })?;
+        Ok(())
+    }
+
+    /// Whether a directory is to be emptied: it takes nothing new then, and counts no longer when
+    /// copies are counted.
+    pub fn set_draining(&self, directory: DirectoryId, draining: bool) {
+        if let Some(member) = self.inner.member(directory) {
+            member.volume.set_draining(draining);
+        }
+    }
+
+    /// Uses a directory no longer, whatever is in it.
+    pub async fn forget(&self, directory: DirectoryId) {
+        let Some(member) = self.inner.member(directory) else { return };
+        member.appender.close().await;
+        let forgotten: Result<(), DirectoryError> = self.inner.change_members(|members| {
+            members.retain(|member| member.volume.id() != directory);
+            Ok(())
+        });
+        drop(forgotten);
+        member.volume.attach(None);
     }
 
     /// Starts a blob in `region`.
@@ -118,13 +159,11 @@ impl Blobs {
     }
 
     pub fn directories(&self) -> Vec<DirectoryStatus> {
-        let members = self.inner.members.iter();
-        members
-            .map(|member| {
-                member.volume.refresh_space_soon(&self.inner.runtime);
-                member.volume.status()
-            })
-            .collect()
+        let status = |member: &Arc<Member>| {
+            member.volume.refresh_space_soon(&self.inner.runtime);
+            member.volume.status()
+        };
+        self.inner.members().iter().map(status).collect()
     }
 
     /// What reads found wrong since the last call, for repair. Look up the location anew first:
@@ -136,13 +175,45 @@ impl Blobs {
     /// Seals the segments. Writes that are still running may fail; reads go on.
     pub async fn close(&self) {
         self.inner.closed.store(true, Ordering::Release);
-        join_all(self.inner.members.iter().map(|member| member.appender.close())).await;
+        join_all(self.inner.members().iter().map(|member| member.appender.close())).await;
     }
 }
 
 impl Inner {
-    pub fn member(&self, directory: DirectoryId) -> Option<&Member> {
-        self.members.iter().find(|member| member.volume.id() == directory)
+    /// The directories as they are now; others may come and go meanwhile.
+    pub fn members(&self) -> Arc<[Arc<Member>]> {
+        Arc::clone(&self.members.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub fn member(&self, directory: DirectoryId) -> Option<Arc<Member>> {
+        let members = self.members.read().unwrap_or_else(PoisonError::into_inner);
+        members.iter().find(|member| member.volume.id() == directory).cloned()
+    }
+
+    /// Those that answer.
+    pub fn answering(&self) -> Vec<Arc<Member>> {
+        let members = self.members();
+        members.iter().filter(|member| !member.volume.is_failed()).cloned().collect()
+    }
+
+    fn member_of(&self, directory: Directory) -> Arc<Member> {
+        let volume = Arc::new(Volume::new(directory, &self.settings));
+        let numbers = Arc::clone(&self.segments);
+        let segments = (self.incarnation, numbers);
+        let appender =
+            Appender::start(Arc::clone(&volume), segments, &self.settings, &self.runtime);
+        Arc::new(Member { volume, appender })
+    }
+
+    fn change_members<E>(
+        &self,
+        change: impl FnOnce(&mut Vec<Arc<Member>>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut members = self.members.write().unwrap_or_else(PoisonError::into_inner);
+        let mut changed = members.to_vec();
+        change(&mut changed)?;
+        *members = changed.into();
+        Ok(())
     }
 
     pub fn check_open(&self) -> Result<()> {
@@ -158,38 +229,40 @@ impl Inner {
 
     /// How many copies a blob of `region` shall have, and how many it must have.
     pub fn copies(&self, region: &str) -> (usize, usize) {
-        let directories = self.in_region(region).count();
+        let staying = |member: &Arc<Member>| !member.volume.is_draining();
+        let directories = self.in_region(region).into_iter().filter(staying).count();
         let copies = self.settings.copies.unwrap_or(directories.min(2)).max(1);
         (copies, self.settings.min_copies.unwrap_or(copies).clamp(1, copies))
     }
 
-    pub fn in_region<'a>(&'a self, region: &str) -> impl Iterator<Item = &'a Member> {
-        self.members.iter().filter(move |member| member.volume.identity.region == region)
+    pub fn in_region(&self, region: &str) -> Vec<Arc<Member>> {
+        let here = |member: &&Arc<Member>| member.volume.identity.region == region;
+        self.members().iter().filter(here).cloned().collect()
     }
 
     /// Up to `wanted` directories for further copies of `blob`.
     ///
     /// - `held`: directories that hold a copy already. `tried`: those that failed to.
-    pub async fn choose<'a>(
-        &'a self,
+    pub async fn choose(
+        &self,
         region: &str,
         blob: BlobId,
         wanted: usize,
         held: &[DirectoryId],
         tried: &HashSet<DirectoryId>,
-    ) -> Vec<&'a Member> {
-        let possible = |member: &&Member| {
+    ) -> Vec<Arc<Member>> {
+        let mut fresh = self.in_region(region);
+        fresh.retain(|member| {
             let id = member.volume.id();
             !held.contains(&id) && !tried.contains(&id)
-        };
-        let fresh: Vec<&'a Member> = self.in_region(region).filter(possible).collect();
+        });
         fresh.iter().for_each(|member| member.volume.refresh_space_soon(&self.runtime));
         if fresh.iter().filter(|member| member.volume.room().is_some()).count() < wanted {
             let full = fresh.iter().filter(|member| member.volume.is_full());
             join_all(full.map(|member| member.volume.refresh_space())).await;
         }
-        let with_room: Vec<(&'a Member, u64)> =
-            fresh.iter().filter_map(|member| Some((*member, member.volume.room()?))).collect();
+        let with_room: Vec<(&Arc<Member>, u64)> =
+            fresh.iter().filter_map(|member| Some((member, member.volume.room()?))).collect();
         let candidates: Vec<Candidate<'_>> = with_room
             .iter()
             .map(|(member, room)| Candidate {
@@ -197,23 +270,20 @@ impl Inner {
                 free_bytes: *room,
             })
             .collect();
-        let zones: Vec<&str> = held
-            .iter()
-            .filter_map(|id| Some(self.member(*id)?.volume.identity.zone.as_str()))
-            .collect();
+        let holders: Vec<_> = held.iter().filter_map(|id| self.member(*id)).collect();
+        let zones: Vec<&str> = holders.iter().map(|it| it.volume.identity.zone.as_str()).collect();
         let [a, b, c, d, e, f, g, h, ..] = blob.0;
         // The id is random, so placement needs no randomness of its own.
         let seed = u64::from_le_bytes([a, b, c, d, e, f, g, h]) ^ (tried.len() as u64);
         let picked = choose(&candidates, wanted, &zones, seed);
-        picked.iter().filter_map(|i| Some(with_room.get(*i)?.0)).collect()
+        picked.iter().filter_map(|i| Some(Arc::clone(with_room.get(*i)?.0))).collect()
     }
 
     /// Why only `possible` copies were stored.
     pub fn too_few(&self, region: &str, possible: usize, needed: usize) -> Error {
-        let full = self.in_region(region).filter(|member| member.volume.is_full()).count();
-        match full {
-            0 => Error::TooFewCopies { possible, needed },
-            _ => Error::NoSpace,
+        match self.in_region(region).iter().any(|member| member.volume.is_full()) {
+            false => Error::TooFewCopies { possible, needed },
+            true => Error::NoSpace,
         }
     }
 }
@@ -235,7 +305,7 @@ fn check_members(directories: &[Directory]) -> Result<(), DirectoryError> {
 
 /// Looks at the space and removes what ended processes left unfinished. The directory is locked,
 /// so nobody else writes there.
-async fn prepare(volume: &Volume) {
+pub(crate) async fn prepare(volume: &Volume) {
     if volume.is_failed() {
         return;
     }

@@ -2,6 +2,7 @@
 //! one. `SEED=n cargo test -p blobs` replays one seed, `SEEDS=n` runs n times as many.
 
 mod damage;
+mod directories;
 mod durability;
 mod faults;
 mod real_directory;

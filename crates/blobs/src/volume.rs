@@ -1,9 +1,9 @@
 //! A directory in use: its disk under a time limit, its health and its counters.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -24,6 +24,9 @@ const SLOW_PENALTY: Duration = Duration::from_secs(10);
 /// Time limits that an operation may take on a disk that is busy with others.
 const BUSY_ROUNDS: u32 = 4;
 
+/// How often the pause before a failed directory is tried again doubles.
+const RETRY_DOUBLINGS: u32 = 7;
+
 const ENOMEM: i32 = 12;
 const EEXIST: i32 = 17;
 const ENFILE: i32 = 23;
@@ -42,9 +45,9 @@ pub enum DirectoryState {
     Healthy,
     /// Takes no new blobs until space returns; reads and removals go on.
     Full,
-    /// Takes no new blobs.
+    /// Takes no new blobs, until it can be written again.
     ReadOnly,
-    /// Takes no new blobs and is read last, until the process starts again.
+    /// Takes no new blobs and is read last, until it is found to work again.
     Failed {
         reason: String,
     },
@@ -58,6 +61,8 @@ pub struct DirectoryStatus {
     pub zone: String,
     pub region: String,
     pub state: DirectoryState,
+    /// It is being emptied.
+    pub draining: bool,
     pub space: Space,
     pub errors: u64,
     pub read_bytes: u64,
@@ -70,13 +75,28 @@ struct Health {
     space_known_at: Option<Instant>,
     read_errors: u32,
     slow_until: Option<Instant>,
+    /// How often it failed, and when it may be tried again.
+    failures: u32,
+    retry_at: Option<Instant>,
+}
+
+impl Health {
+    /// Puts the next attempt off, the longer the more there were.
+    fn put_off(&mut self, pause: Duration) {
+        let pause = pause.saturating_mul(1 << self.failures.min(RETRY_DOUBLINGS));
+        self.failures += 1;
+        self.retry_at = Some(Instant::now() + pause);
+    }
 }
 
 pub(crate) struct Volume {
     pub identity: Identity,
     path: PathBuf,
-    disk: Option<Arc<dyn Disk>>,
+    /// `None` while the directory is absent.
+    disk: RwLock<Option<Arc<dyn Disk>>>,
     health: Mutex<Health>,
+    /// Is being emptied: takes nothing new.
+    draining: AtomicBool,
     refreshing: AtomicBool,
     opened_at: Instant,
     /// When the disk last answered anything, counted from `opened_at`.
@@ -85,6 +105,7 @@ pub(crate) struct Volume {
     read_bytes: AtomicU64,
     written_bytes: AtomicU64,
     operation_timeout: Duration,
+    retry_after: Duration,
     space_refresh: Duration,
     reserve_bytes: u64,
 }
@@ -98,14 +119,17 @@ impl Volume {
         Self {
             identity: directory.identity,
             path: directory.path,
-            disk: directory.disk,
+            disk: RwLock::new(directory.disk),
             health: Mutex::new(Health {
                 state,
                 space: Space::default(),
                 space_known_at: None,
                 read_errors: 0,
                 slow_until: None,
+                failures: 0,
+                retry_at: None,
             }),
+            draining: AtomicBool::new(false),
             refreshing: AtomicBool::new(false),
             opened_at: Instant::now(),
             finished_at_ms: AtomicU64::new(0),
@@ -113,6 +137,7 @@ impl Volume {
             read_bytes: AtomicU64::new(0),
             written_bytes: AtomicU64::new(0),
             operation_timeout: settings.operation_timeout,
+            retry_after: settings.retry_after,
             space_refresh: settings.space_refresh,
             reserve_bytes: settings.reserve_bytes,
         }
@@ -130,6 +155,7 @@ impl Volume {
             zone: self.identity.zone.clone(),
             region: self.identity.region.clone(),
             state: health.state.clone(),
+            draining: self.is_draining(),
             space: health.space,
             errors: self.errors.load(Ordering::Relaxed),
             read_bytes: self.read_bytes.load(Ordering::Relaxed),
@@ -140,7 +166,7 @@ impl Volume {
     /// Free bytes above the reserve; `None` if no new blob may go here.
     pub fn room(&self) -> Option<u64> {
         let health = self.health();
-        let healthy = health.state == DirectoryState::Healthy;
+        let healthy = health.state == DirectoryState::Healthy && !self.is_draining();
         health.space.free_bytes.checked_sub(self.reserve_bytes).filter(|room| healthy && *room > 0)
     }
 
@@ -150,6 +176,14 @@ impl Volume {
         health.state == DirectoryState::Full
             || health.state == DirectoryState::Healthy
                 && health.space.free_bytes <= self.reserve_bytes
+    }
+
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+
+    pub fn set_draining(&self, draining: bool) {
+        self.draining.store(draining, Ordering::Release);
     }
 
     pub fn is_failed(&self) -> bool {
@@ -195,6 +229,46 @@ impl Volume {
         }
     }
 
+    /// Whether it is of no use for writing, for want of something other than space.
+    pub fn is_down(&self) -> bool {
+        matches!(self.health().state, DirectoryState::ReadOnly | DirectoryState::Failed { .. })
+    }
+
+    pub fn fail(&self, reason: &str) {
+        self.degrade(Some(DirectoryState::Failed { reason: reason.to_owned() }));
+    }
+
+    /// Whether it is time to try it again; the time after this is then put off.
+    pub fn may_retry(&self) -> bool {
+        let mut health = self.health();
+        let due = health.retry_at.is_none_or(|at| at <= Instant::now());
+        if due {
+            health.put_off(self.retry_after);
+        }
+        due
+    }
+
+    /// Takes it for healthy again.
+    pub fn recover(&self) {
+        let mut health = self.health();
+        health.state = DirectoryState::Healthy;
+        health.read_errors = 0;
+    }
+
+    /// Whether what is used still stands at the path; an error if nothing is.
+    pub async fn is_in_place(&self) -> io::Result<bool> {
+        self.bounded("look", self.disk().map(|disk| disk.is_in_place())).await
+    }
+
+    /// Uses `disk` from now on; `None` lets go of what was used.
+    pub fn attach(&self, disk: Option<Arc<dyn Disk>>) {
+        *self.disk.write().unwrap_or_else(PoisonError::into_inner) = disk;
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     pub async fn create(&self, file: &str) -> io::Result<()> {
         self.changing("create", self.disk().map(|disk| disk.create(file))).await
     }
@@ -218,7 +292,7 @@ impl Volume {
     }
 
     pub fn close(&self, file: &str) {
-        if let Some(disk) = &self.disk {
+        if let Ok(disk) = self.disk() {
             disk.close(file);
         }
     }
@@ -242,9 +316,9 @@ impl Volume {
         Ok(bytes)
     }
 
-    fn disk(&self) -> io::Result<&dyn Disk> {
+    fn disk(&self) -> io::Result<Arc<dyn Disk>> {
         let absent = || io::Error::new(io::ErrorKind::NotConnected, "directory is absent");
-        self.disk.as_deref().ok_or_else(absent)
+        self.disk.read().unwrap_or_else(PoisonError::into_inner).clone().ok_or_else(absent)
     }
 
     /// An operation whose failure says that the directory can no longer be written.
@@ -328,6 +402,9 @@ impl Volume {
         if rank(&state) > rank(&health.state) {
             tracing::error!(directory = %self.id(), path = %self.path.display(), ?state,
                 "directory takes no new blobs");
+            if rank(&state) >= rank(&DirectoryState::ReadOnly) {
+                health.put_off(self.retry_after);
+            }
             health.state = state;
         }
     }

@@ -170,24 +170,6 @@ async fn repair_adds_copies_that_were_not_made() {
 }
 
 #[tokio::test]
-async fn a_directory_can_be_emptied() {
-    let mut machine = Machine::new(3, 1);
-    let blobs = machine.start().await;
-    let leaving = DirectoryId([0; 16]);
-    for number in 0..20u8 {
-        let content = content(1, if number % 2 == 0 { 100 } else { 300_000 });
-        let location = put(&blobs, BlobId([number * 12; 16]), &content).await.unwrap();
-        let moved = blobs.move_from_directory(&location, leaving).await.unwrap();
-        assert!(moved.copies.iter().all(|copy| copy.directory != leaving));
-        assert_eq!(moved.copies.len(), 2);
-        blobs.remove_file(leaving, location.blob).await.unwrap();
-        assert_eq!(get(&blobs, &moved).await.unwrap(), content);
-    }
-    let names = machine.disks[0].files();
-    assert!(names.iter().all(|(name, _)| name.starts_with("segments/")), "{names:?}");
-}
-
-#[tokio::test]
 async fn directories_given_twice_or_of_two_stores_are_refused() {
     use crate::{Blobs, Directory, DirectoryError, StoreId};
     let directory = |identity| {

@@ -8,6 +8,7 @@ mod repair;
 mod scrub;
 mod snapshot;
 mod sweep;
+mod tend;
 
 use std::{io, sync::Arc, thread, time::Duration};
 
@@ -23,6 +24,7 @@ pub use repair::Repair;
 pub use scrub::{Scrub, ScrubSettings};
 pub use snapshot::Snapshot;
 pub use sweep::Sweep;
+pub use tend::Tend;
 
 /// What a step leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,13 +71,14 @@ impl Runner {
         let service = Arc::clone(service);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         thread::Builder::new().name("workers".to_owned()).spawn(move || {
-            let workers: [Box<dyn Worker>; 6] = [
+            let workers: [Box<dyn Worker>; 7] = [
                 Box::new(Check::default()),
                 Box::new(Reclaim::default()),
                 Box::new(Repair),
                 Box::new(Scrub::default()),
                 Box::new(Snapshot),
                 Box::new(Sweep::default()),
+                Box::new(Tend),
             ];
             let runs = workers.map(|worker| run(worker, Arc::clone(&service), stopped.clone()));
             runtime.block_on(join_all(runs));
