@@ -19,6 +19,8 @@ use crate::identifiers::{DirectoryId, StoreId};
 pub const IDENTITY_FILE: &str = "larder.id";
 /// Name of the lock file; it holds the process id of the last holder in decimal.
 pub const LOCK_FILE: &str = "larder.lock";
+/// What the identity file is called in a directory that was removed from its store.
+pub const REMOVED_FILE: &str = "larder.id.removed";
 /// Newest format that this program knows.
 pub const FORMAT_VERSION: u16 = 1;
 
@@ -99,7 +101,7 @@ impl Identity {
 /// Reads who a directory is, changing and locking nothing.
 ///
 /// # Errors
-/// [`DirectoryError`]: absent, empty, without identity, damaged or of a newer format.
+/// [`DirectoryError`]: absent, empty, without identity, removed, damaged or of a newer format.
 pub fn read(path: &Path) -> Result<Identity, DirectoryError> {
     check_folder(path)?;
     match File::open(path.join(IDENTITY_FILE)) {
@@ -109,6 +111,9 @@ pub fn read(path: &Path) -> Result<Identity, DirectoryError> {
             Identity::decode(path, &bytes)
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            if path.join(REMOVED_FILE).exists() {
+                return Err(DirectoryError::Removed(path.into()));
+            }
             let empty = is_empty(path).map_err(wrap(path))?;
             let path = path.into();
             Err(if empty { DirectoryError::Empty(path) } else { DirectoryError::NoIdentity(path) })
@@ -132,6 +137,15 @@ pub fn write(path: &Path, identity: &Identity) -> Result<(), DirectoryError> {
         File::open(path)?.sync_all()
     };
     replace().map_err(wrap(path))
+}
+
+/// Marks a directory that the caller has locked as removed from its store.
+pub(crate) fn disown(path: &Path) -> Result<(), DirectoryError> {
+    let mark = || {
+        fs::rename(path.join(IDENTITY_FILE), path.join(REMOVED_FILE))?;
+        File::open(path)?.sync_all()
+    };
+    mark().map_err(wrap(path))
 }
 
 /// Identities of all `paths`, each with its own refusal; for a start that must find its members.

@@ -14,7 +14,8 @@ use crate::damage::{DamageQueue, Finding};
 use crate::directory::Directory;
 use crate::error::{DirectoryError, Error, Result};
 use crate::files::file_name;
-use crate::identifiers::{BlobId, DirectoryId, IncarnationId};
+use crate::identifiers::{BlobId, DirectoryId, IncarnationId, StoreId};
+use crate::identity;
 use crate::location::{Location, Place};
 use crate::placement::{Candidate, choose};
 use crate::reader::BlobReader;
@@ -33,6 +34,7 @@ pub struct Blobs {
 }
 
 pub(crate) struct Inner {
+    pub store: StoreId,
     pub settings: Settings,
     pub incarnation: IncarnationId,
     members: RwLock<Arc<[Arc<Member>]>>,
@@ -65,7 +67,9 @@ impl Blobs {
     ) -> Result<Self> {
         settings.small_blob_bytes = settings.small_blob_bytes.min(SMALL_BLOB_BYTES_MAX);
         check_members(&directories)?;
+        let store = directories.first().map(|directory| directory.identity.store);
         let inner = Inner {
+            store: store.unwrap_or(StoreId([0; 16])),
             damage: DamageQueue::new(settings.damaged_queue_length),
             settings,
             incarnation,
@@ -95,13 +99,37 @@ impl Blobs {
             if members.iter().any(same) {
                 return Err(DirectoryError::Duplicate(path()));
             }
-            if members.first().is_some_and(|it| it.volume.identity.store != identity.store) {
+            if self.inner.store != identity.store {
                 return Err(DirectoryError::Foreign { path: path(), found: identity.store });
             }
             members.push(Arc::clone(&member));
             Ok(())
         })?;
         Ok(())
+    }
+
+    /// Whether the other directories of its region suffice for the copies wanted now.
+    pub fn can_spare(&self, directory: DirectoryId) -> bool {
+        let Some(member) = self.inner.member(directory) else { return true };
+        let region = &member.volume.identity.region;
+        let (wanted, _) = self.inner.copies(region);
+        let mut others = self.inner.in_region(region);
+        others.retain(|other| other.volume.id() != directory && !other.volume.is_draining());
+        others.len() >= wanted
+    }
+
+    /// Marks a directory as no longer of the store, on its disk.
+    ///
+    /// # Errors
+    /// When it is not where it was, or its disk refuses.
+    pub async fn disown(&self, directory: DirectoryId) -> Result<()> {
+        let Some(member) = self.inner.member(directory) else { return Ok(()) };
+        if !member.volume.is_in_place().await? {
+            return Err(Error::Io(io::ErrorKind::NotFound.into()));
+        }
+        let path = member.volume.path().to_owned();
+        let marking = self.inner.runtime.spawn_blocking(move || identity::disown(&path));
+        Ok(marking.await.map_err(io::Error::other)??)
     }
 
     /// Whether a directory is to be emptied: it takes nothing new then, and counts no longer when
@@ -156,6 +184,10 @@ impl Blobs {
             }
         }
         Ok(())
+    }
+
+    pub fn store(&self) -> StoreId {
+        self.inner.store
     }
 
     pub fn directories(&self) -> Vec<DirectoryStatus> {

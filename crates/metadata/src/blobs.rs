@@ -83,13 +83,6 @@ pub(crate) fn count_segments(draft: &mut Draft, segments: &[(Vec<u8>, u64)], sig
 }
 
 impl Metadata {
-    /// Whether anything names a blob: a content of that id, a part, or a multipart content.
-    pub async fn names_blob(&self, blob: &[u8; 16]) -> Result<bool> {
-        let rows =
-            self.engine.get_many(&[keys::content(ContentId(*blob)), keys::blob(blob)]).await?;
-        Ok(rows.iter().any(Option::is_some))
-    }
-
     /// Where a blob lies that something names; `None` if nothing does.
     pub async fn blob_location(&self, blob: &[u8; 16]) -> Result<Option<Vec<u8>>> {
         if let Some(content) = self.content(ContentId(*blob)).await? {

@@ -29,6 +29,9 @@ pub enum Command {
     Account(Account),
     /// Reads every copy of every object: exit code 0 if all is well, 1 if not, 2 if it cannot tell
     Check(Check),
+    /// Manages the data directories of a running server
+    #[command(subcommand)]
+    Disk(Disk),
     /// Asks a running server whether it is ready: exit code 0 if so, 1 if not
     Health(Remote),
     /// Looks at what surrounds the store: disks, clock, limits, addresses, certificate
@@ -202,8 +205,80 @@ pub struct DeleteAccount {
     pub remote: Remote,
 }
 
-/// How to reach a running server. Root keys are taken from `LARDER_ROOT_…` variables.
+#[derive(Debug, Subcommand)]
+pub enum Disk {
+    /// Lists all directories, their state, and how far blobs are being moved
+    List(Remote),
+    /// Makes an empty directory on the server's machine one of the store; prints its id
+    Add(AddDisk),
+    /// Moves all blobs out of a directory, also of one that is lost: they are copied elsewhere
+    Drain(DrainDisk),
+    /// Ends emptying a directory: it is used again
+    Keep(OneDisk),
+    /// Adds a directory, and empties and removes another
+    Replace(ReplaceDisk),
+    /// Takes a directory that is empty out of the store
+    Remove(RemoveDisk),
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct AddDisk {
+    pub path: PathBuf,
+    /// Copies go to distinct zones first; the path if not given
+    #[arg(long)]
+    pub zone: Option<String>,
+    #[arg(long)]
+    pub region: Option<String>,
+    #[command(flatten)]
+    pub remote: Remote,
+}
+
 #[derive(Debug, Args)]
+pub struct DrainDisk {
+    /// Id or path
+    pub disk: String,
+    /// Takes it out of the store once it is empty
+    #[arg(long)]
+    pub then_remove: bool,
+    /// Waits until it is empty
+    #[arg(long)]
+    pub wait: bool,
+    #[command(flatten)]
+    pub remote: Remote,
+}
+
+#[derive(Debug, Args)]
+pub struct OneDisk {
+    /// Id or path
+    pub disk: String,
+    #[command(flatten)]
+    pub remote: Remote,
+}
+
+#[derive(Debug, Args)]
+pub struct ReplaceDisk {
+    /// Id or path of the old one
+    pub disk: String,
+    #[command(flatten)]
+    pub add: AddDisk,
+    /// Waits until the old one is empty and removed
+    #[arg(long)]
+    pub wait: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct RemoveDisk {
+    /// Id or path
+    pub disk: String,
+    /// Even if blobs have copies there; what has no other copy is lost
+    #[arg(long)]
+    pub accept_loss: bool,
+    #[command(flatten)]
+    pub remote: Remote,
+}
+
+/// How to reach a running server. Root keys are taken from `LARDER_ROOT_…` variables.
+#[derive(Clone, Debug, Args)]
 pub struct Remote {
     /// Address of the server
     #[arg(
@@ -220,7 +295,7 @@ pub struct Remote {
     pub output: Output,
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct Output {
     /// Prints JSON
     #[arg(long)]

@@ -61,6 +61,10 @@ pub fn open(given: &[Labelled], metadata: &[PathBuf], entropy: &dyn Entropy) -> 
         match identity::read(&directory.path) {
             Ok(identity) => found.push((directory, identity)),
             Err(DirectoryError::NotFound(_) | DirectoryError::Empty(_)) => vacant.push(directory),
+            Err(DirectoryError::Removed(path)) => {
+                let path = path.display();
+                tracing::warn!(%path, "removed from its store: take it off the list, or empty it");
+            }
             Err(DirectoryError::Io { path, source }) => {
                 tracing::error!(path = %path.display(), error = %source, "directory not readable");
                 vacant.push(directory);
@@ -254,7 +258,8 @@ pub struct Known {
     pub path: PathBuf,
 }
 
-/// Completes the found directories with those that are known but absent.
+/// Completes the found directories with those that are known: found where they were last, or
+/// absent.
 ///
 /// - `known`: what the metadata says; empty at the first start.
 ///
@@ -276,6 +281,10 @@ pub fn complete(opened: Opened, known: &[Known]) -> Result<Vec<Directory>> {
     let missing = |known: &&Known| !here.contains(&known.identity.directory);
     let mut any = false;
     for known in known.iter().filter(missing) {
+        if let Some(directory) = reopen(known)? {
+            directories.push(directory);
+            continue;
+        }
         tracing::error!(
             directory = %known.identity.directory,
             path = %known.path.display(),
@@ -287,8 +296,18 @@ pub fn complete(opened: Opened, known: &[Known]) -> Result<Vec<Directory>> {
     }
     match opened.vacant.first() {
         Some(path) if !any => Err(anyhow::anyhow!("{} is empty or absent", path.display()))
-            .context("a new directory cannot join a store by being named"),
+            .context("a new directory joins a running store with larder disk add, not by its name"),
         _ => Ok(directories),
+    }
+}
+
+/// A directory that was not named, at the place where it was last.
+fn reopen(known: &Known) -> Result<Option<Directory>> {
+    match identity::read(&known.path) {
+        Ok(found) if found.directory == known.identity.directory => {
+            Ok(Some(Directory::open(&known.path, known.identity.store)?))
+        }
+        _ => Ok(None),
     }
 }
 

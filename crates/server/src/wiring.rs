@@ -17,6 +17,7 @@ use model::names::AccountId;
 use model::policy::{Facts, Principal};
 use service::accounts::NewAccount;
 use service::check::{CheckReport, CheckWish, ReadCheck, StartCheck};
+use service::disks::PlacementSettings;
 use service::rebuild::{Rebuild, RebuildReport};
 use service::workers::{Check, Runner, ScrubSettings, Worker as _};
 use service::{BootReport, Bootstrap, Caller, Parts, Service};
@@ -125,6 +126,9 @@ fn parts(config: &Config, metadata: Metadata, blobs: Blobs, master_key: &MasterK
         regions: config.regions(),
         keep_unnamed: true,
         scrub: None,
+        placement: PlacementSettings {
+            bytes_per_second_max: config.placement.bytes_per_second_max,
+        },
     }
 }
 
@@ -178,11 +182,14 @@ async fn open_store(config: &Config) -> Result<Store> {
     let incarnation: [u8; 16] = random(&entropy);
     let metadata = open_metadata(config, &opened, METADATA_FOLDER, incarnation).await?;
     let store = opened.store;
-    let known: Vec<Known> =
-        metadata.directories().await?.into_iter().map(|row| known(store, row)).collect();
+    let rows = metadata.directories().await?;
+    let draining: Vec<_> = rows.iter().filter(|row| row.draining.is_some()).collect();
+    let draining: Vec<_> = draining.iter().map(|row| DirectoryId(row.id)).collect();
+    let known: Vec<Known> = rows.into_iter().map(|row| known(store, row)).collect();
     let directories = directories::complete(opened, &known)?;
     check_regions(config, &directories)?;
     let blobs = open_blobs(config, &metadata, directories).await?;
+    draining.into_iter().for_each(|directory| blobs.set_draining(directory, true));
     Ok(Store { metadata, blobs, master_key, root, root_is_new })
 }
 
@@ -375,12 +382,16 @@ fn known(store: StoreId, row: KnownDirectory) -> Known {
 
 fn row(directory: &Directory) -> KnownDirectory {
     let identity = directory.identity();
+    // Wherever the next start is made from.
+    let place = std::path::absolute(directory.path());
+    let place = place.unwrap_or_else(|_| directory.path().to_owned());
     KnownDirectory {
         id: identity.directory.0,
         region: identity.region.clone(),
         zone: identity.zone.clone(),
         holds_metadata: identity.holds_metadata,
-        path: directory.path().to_string_lossy().into_owned(),
+        path: place.to_string_lossy().into_owned(),
+        draining: None,
     }
 }
 

@@ -52,6 +52,12 @@ impl Service {
         let bad = count(CopyReport::Corrupt) + count(CopyReport::Missing);
         let intact = count(CopyReport::Intact);
         let health = match (bad, intact) {
+            // Too few were possible when it was written.
+            (0, intact)
+                if intact == reports.len() && repair && !self.blobs.is_settled(&location) =>
+            {
+                self.supplement(blob).await?
+            }
             (0, intact) if intact == reports.len() => Health::Intact,
             (0, _) => Health::Unreachable,
             _ if repair => self.mend(&location).await?,
@@ -61,7 +67,19 @@ impl Service {
         Ok(Checked { health, bytes })
     }
 
+    async fn supplement(&self, blob: BlobId) -> Result<Health> {
+        match self.settle(blob).await {
+            Ok(0) => Ok(Health::Intact),
+            Ok(_) => Ok(Health::Repaired),
+            Err(error) => {
+                tracing::debug!(%blob, %error, "a blob has fewer copies than it shall have");
+                Ok(Health::Intact)
+            }
+        }
+    }
+
     async fn mend(self: &Arc<Self>, location: &Location) -> Result<Health> {
+        let _turn = self.turns.take(location.blob.0).await;
         match self.blobs.repair(location).await {
             Ok(repaired) => Ok(match self.move_blob(location, &repaired).await? {
                 true => Health::Repaired,

@@ -104,6 +104,8 @@ pub(crate) struct Stored {
     named: bool,
     /// Keeps the segment the bytes may lie in from being taken for dead.
     writing: Option<Writing>,
+    /// Keeps the directories the bytes lie in from being taken for empty.
+    _upload: Writing,
 }
 
 impl Stored {
@@ -186,6 +188,7 @@ impl Service {
         if body.length_bytes().is_some_and(|length| length > size_bytes_max) {
             return Err(Condition::EntityTooLarge.into());
         }
+        let upload = self.uploads.begin();
         description.begun_ms = self.now_ms();
         let id = BlobId(self.random());
         let mut writer = self.blobs.create(region, id, Bytes::new());
@@ -224,7 +227,8 @@ impl Service {
         });
         writer.set_description(description.encode());
         let location = writer.finish().await?;
-        Ok(Stored { service: Arc::clone(self), location, digests, named: false, writing })
+        let (service, named, _upload) = (Arc::clone(self), false, upload);
+        Ok(Stored { service, location, digests, named, writing, _upload })
     }
 }
 

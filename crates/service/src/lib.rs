@@ -12,11 +12,13 @@ pub mod check;
 mod checking;
 mod contents;
 mod digest;
+pub mod disks;
 mod error;
 pub mod objects;
 mod readers;
 pub mod rebuild;
 mod seal;
+mod turns;
 pub mod uploads;
 pub mod workers;
 
@@ -62,6 +64,7 @@ pub struct Parts {
     pub keep_unnamed: bool,
     /// How the store is read through in the background; `None` if it is not.
     pub scrub: Option<workers::ScrubSettings>,
+    pub placement: disks::PlacementSettings,
 }
 
 /// The store: operations over metadata and blobs.
@@ -75,10 +78,16 @@ pub struct Service {
     pub(crate) keep_unnamed: bool,
     pub(crate) readers: readers::Readers,
     pub(crate) writers: readers::Writers,
+    /// Bodies that are coming in: the directories for them may be chosen already.
+    pub(crate) uploads: readers::Writers,
     pub(crate) unnamed: contents::Unnamed,
     pub(crate) garbage_queued: Notify,
     pub(crate) checks: check::Checks,
     pub(crate) scrub: Option<workers::ScrubSettings>,
+    pub(crate) placement: disks::PlacementSettings,
+    pub(crate) turns: turns::Turns,
+    /// Held to change which directories there are.
+    pub(crate) disk_changes: tokio::sync::Mutex<()>,
 }
 
 impl Service {
@@ -86,7 +95,7 @@ impl Service {
     /// When the master key cannot be used, or no region is named.
     pub fn open(parts: Parts) -> Result<Arc<Self>> {
         let Parts { metadata, blobs, clock, entropy, .. } = parts;
-        let Parts { master_key, regions, keep_unnamed, scrub, .. } = parts;
+        let Parts { master_key, regions, keep_unnamed, scrub, placement, .. } = parts;
         if regions.is_empty() {
             return Err(Error::new(model::Condition::Internal, "no region is configured"));
         }
@@ -100,10 +109,14 @@ impl Service {
             keep_unnamed,
             readers: readers::Readers::default(),
             writers: readers::Writers::default(),
+            uploads: readers::Writers::default(),
             unnamed: contents::Unnamed::default(),
             garbage_queued: Notify::new(),
             checks: check::Checks::default(),
             scrub,
+            placement,
+            turns: turns::Turns::default(),
+            disk_changes: tokio::sync::Mutex::default(),
         }))
     }
 

@@ -3,6 +3,7 @@
 
 mod accounts;
 mod check;
+mod disks;
 
 pub use check::report_json;
 
@@ -51,6 +52,12 @@ pub async fn reply(request: &mut Request, gateway: &Gateway) -> Result<Reply> {
         (&Method::POST, "accounts") => accounts::create(request, service).await,
         (&Method::GET, "check") => check::report(request, service).await,
         (&Method::POST, "check") => check::start(request, service).await,
+        (&Method::GET, "disks") => disks::list(request, service).await,
+        (&Method::POST, "disks") => disks::add(request, service).await,
+        (&Method::POST, path) => match path.strip_prefix("disks/") {
+            Some(path) => disks::change(request, service, path).await,
+            None => Err(Condition::MethodNotAllowed.into()),
+        },
         (&Method::DELETE, path) => match path.strip_prefix("accounts/") {
             Some(id) => accounts::delete(request, service, id).await,
             None => Err(Condition::MethodNotAllowed.into()),

@@ -2,6 +2,7 @@
 
 mod account;
 mod check;
+mod disk;
 mod doctor;
 mod env;
 mod health;
@@ -25,6 +26,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Env(arguments) => env::run(arguments).map(succeeded),
         Command::Check(arguments) => Ok(check::run(arguments)),
         Command::Account(account) => account::run(&account).map(succeeded),
+        Command::Disk(disk) => disk::run(&disk).map(succeeded),
         Command::Health(remote) => Ok(health::run(&remote)),
         Command::Doctor(arguments) => doctor::run(arguments),
         Command::Operations(output) => operations::run(&output).map(succeeded),

@@ -23,7 +23,7 @@ impl Config {
         let mut faults = Vec::new();
         self.check_server(&mut faults);
         self.check_storage(&mut faults);
-        self.check_scrub(&mut faults);
+        self.check_background(&mut faults);
         self.check_root(&mut faults);
         if self.tls.certificate.is_some() != self.tls.key.is_some() {
             faults.push("tls.certificate and tls.key belong together".into());
@@ -35,13 +35,16 @@ impl Config {
         faults
     }
 
-    fn check_scrub(&self, faults: &mut Vec<String>) {
+    fn check_background(&self, faults: &mut Vec<String>) {
         let scrub = &self.scrub;
         if scrub.period_days > SCRUB_DAYS_MAX {
             faults.push(format!("scrub.period_days: at most {SCRUB_DAYS_MAX}"));
         }
         if scrub.bytes_per_second_min > scrub.bytes_per_second_max {
             faults.push("scrub.bytes_per_second_min is above scrub.bytes_per_second_max".into());
+        }
+        if self.placement.bytes_per_second_max == 0 {
+            faults.push("placement.bytes_per_second_max: 0 would move nothing ever".into());
         }
     }
 

@@ -29,6 +29,7 @@ pub struct Config {
     pub tls: Tls,
     pub storage: Storage,
     pub scrub: Scrub,
+    pub placement: Placement,
     pub root: Root,
     pub log: Log,
     pub account: Vec<Account>,
@@ -72,6 +73,12 @@ pub struct Storage {
 pub struct Scrub {
     pub period_days: u64,
     pub bytes_per_second_min: u64,
+    pub bytes_per_second_max: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Placement {
     pub bytes_per_second_max: u64,
 }
 
@@ -142,6 +149,12 @@ impl Default for Storage {
             accept_loss: Vec::new(),
             master_key: None,
         }
+    }
+}
+
+impl Default for Placement {
+    fn default() -> Self {
+        Self { bytes_per_second_max: 128 << 20 }
     }
 }
 

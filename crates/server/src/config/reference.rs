@@ -42,6 +42,7 @@ const SECTIONS: &[(&str, &str)] = &[
         "scrub",
         "Reading the whole store in the background, to find rot while other copies are good.",
     ),
+    ("placement", "Moving blobs when directories come and go or the number of copies changes."),
     ("root", "The key pair of the root account. Without it one is made at the first start."),
     ("log", "What goes to standard error."),
 ];
@@ -123,6 +124,7 @@ const SETTINGS: &[Setting] = &[
         "scrub.bytes_per_second_max",
         "And at most so fast, even if the period then does not suffice.",
     ),
+    setting("placement.bytes_per_second_max", "So much is written for it at most."),
     setting("root.access_key", "Access key of the root account.").variable(cli::ROOT_ACCESS_KEY),
     setting("root.secret_key", "Secret key of the root account.").variable(cli::ROOT_SECRET_KEY),
     setting("log.format", "text for people, json for machines."),

@@ -3,6 +3,7 @@
 mod check;
 mod moving;
 mod origins;
+mod placement;
 mod reclaim;
 mod repair;
 mod scrub;
@@ -19,6 +20,7 @@ use tokio::sync::{oneshot, watch};
 use crate::{Result, Service};
 
 pub use check::Check;
+pub use placement::Placement;
 pub use reclaim::Reclaim;
 pub use repair::Repair;
 pub use scrub::{Scrub, ScrubSettings};
@@ -71,8 +73,9 @@ impl Runner {
         let service = Arc::clone(service);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         thread::Builder::new().name("workers".to_owned()).spawn(move || {
-            let workers: [Box<dyn Worker>; 7] = [
+            let workers: [Box<dyn Worker>; 8] = [
                 Box::new(Check::default()),
+                Box::new(Placement::default()),
                 Box::new(Reclaim::default()),
                 Box::new(Repair),
                 Box::new(Scrub::default()),

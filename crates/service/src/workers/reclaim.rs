@@ -86,6 +86,7 @@ impl Service {
             }
             Garbage::Unnamed(location) => {
                 let location = self.decode_location(location)?;
+                let Some(_turn) = self.turns.try_take(location.blob.0) else { return Ok(false) };
                 let named = self.metadata.blob_location(&location.blob.0).await?;
                 let named = named.map(|named| self.decode_location(&named)).transpose()?;
                 self.blobs.remove(&strays(&location, named.as_ref())).await?;

@@ -56,7 +56,7 @@ impl Worker for Scrub {
         let Some(settings) = service.scrub else { return Ok(Progress::Idle) };
         let mut state = match self.state.take() {
             Some(state) => state,
-            None => service.metadata.scrub_state().await?.unwrap_or_default(),
+            None => service.metadata.noted::<ScrubState>().await?.unwrap_or_default(),
         };
         let now_ms = service.now_ms();
         if state.after.is_none()
@@ -73,7 +73,7 @@ impl Worker for Scrub {
         if state.after.is_none() {
             ended(&state, service.now_ms());
         }
-        service.metadata.set_scrub_state(&state).await?;
+        service.metadata.note(&state).await?;
         let pace = settings.bytes_per_second(state.bytes_before.max(state.bytes));
         self.state = Some(state);
         let pause = Duration::from_secs_f64(bytes as f64 / pace as f64);

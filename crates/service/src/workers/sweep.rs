@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use blobs::{BlobId, FileCursor, SegmentInfo, SegmentKey};
+use blobs::{BlobId, CopyAt, FileCursor, SegmentInfo, SegmentKey, StrayFile};
 
 use super::{Progress, Worker, origins::Origins};
 use crate::{Result, Service};
@@ -80,9 +80,8 @@ impl Sweep {
         for file in page.files {
             // A file without a readable header is damage to be looked at, not an orphan.
             let Some(incarnation) = file.incarnation else { continue };
-            let orphan = self.origins.may_lose_file(service, incarnation).await?;
-            if orphan && !service.metadata.names_blob(&file.blob.0).await? {
-                service.blobs.remove_file(file.directory, file.blob).await?;
+            if self.origins.may_lose_file(service, incarnation).await? {
+                service.remove_stray(&file).await?;
             }
         }
         self.files = page.next.map_or(FileWalk::Done, FileWalk::At);
@@ -128,6 +127,18 @@ impl Sweep {
 }
 
 impl Service {
+    /// Removes a file unless it is a copy that counts.
+    async fn remove_stray(&self, file: &StrayFile) -> Result<()> {
+        let _turn = self.turns.take(file.blob.0).await;
+        let named = self.metadata.blob_location(&file.blob.0).await?;
+        let named = named.map(|named| self.decode_location(&named)).transpose()?;
+        let counts = |copy: &CopyAt| copy.directory == file.directory;
+        if !named.is_some_and(|named| named.copies.iter().any(counts)) {
+            self.blobs.remove_file(file.directory, file.blob).await?;
+        }
+        Ok(())
+    }
+
     /// Moves the live records of a segment elsewhere.
     async fn compact(&self, segment: &SegmentInfo) -> Result<()> {
         let mut from = 0;
@@ -145,6 +156,7 @@ impl Service {
 
     async fn move_record(&self, blob: BlobId, segment: &SegmentInfo) -> Result<()> {
         let (_reading, _writing) = (self.begin_read(), self.writers.begin());
+        let _turn = self.turns.take(blob.0).await;
         let Some(encoded) = self.metadata.blob_location(&blob.0).await? else { return Ok(()) };
         let location = self.decode_location(&encoded)?;
         let moved = self.blobs.move_from_segment(&location, segment.key).await?;

@@ -17,6 +17,7 @@ mod conditional_writes;
 mod emptying;
 mod origins;
 mod parallel_versions;
+mod placement;
 mod rebuilding;
 mod reclaiming;
 mod repairing;
@@ -32,13 +33,15 @@ use bytes::Bytes;
 use metadata::Usage;
 use model::{
     BucketName, Condition, ObjectKey, VersionId,
+    checksums::Algorithm,
     listing::Question,
     names::VersionSelector,
     preconditions::Preconditions,
     records::{Attributes, Upload, Version, Versioning},
 };
 use service::{
-    Caller, ContentReader, Operation, Service, body,
+    Caller, ContentReader, Operation, Service,
+    body::{self, Body, Digests},
     buckets::{CreateBucket, DeleteBucket, SetVersioning, StatBucket},
     objects::{
         Target,
@@ -50,6 +53,8 @@ use service::{
     },
     uploads::{CompleteUpload, CreateUpload, UploadPart, UploadTarget},
 };
+
+use tokio::sync::mpsc;
 
 use support::{Store, Who, Workers, audit, leftovers};
 
@@ -79,6 +84,32 @@ fn object(key: &str) -> ObjectKey {
 
 fn target(key: &str, version: VersionSelector) -> Target {
     Target { bucket: name(BUCKET), key: object(key), version }
+}
+
+/// A body whose pieces come when the test sends them.
+struct Arriving(mpsc::Receiver<Bytes>);
+
+#[async_trait::async_trait(?Send)]
+impl Body for Arriving {
+    fn length_bytes(&self) -> Option<u64> {
+        None
+    }
+
+    fn wants_sha256(&self) -> bool {
+        false
+    }
+
+    fn algorithm(&self) -> Option<Algorithm> {
+        None
+    }
+
+    async fn next(&mut self) -> Option<service::Result<Bytes>> {
+        self.0.recv().await.map(Ok)
+    }
+
+    fn check(&mut self, _: &Digests) -> service::Result<()> {
+        Ok(())
+    }
 }
 
 /// One account at work in one bucket. Clones work beside each other.

@@ -3,19 +3,19 @@
 use bytes::Bytes;
 use futures_util::future::join;
 use model::{
-    checksums::Algorithm,
     names::VersionSelector,
     records::{Attributes, Versioning},
 };
 use service::{
-    body::{Body, Digests},
     objects::write::{PutObject, WriteCondition},
     uploads::AbortUpload,
     workers::Progress,
 };
+use tokio::sync::mpsc;
 
 use crate::{
-    BUCKET, Client, Store, Workers, assert_all_goes, assert_tidy, name, object, upload_target,
+    Arriving, BUCKET, Client, Store, Workers, assert_all_goes, assert_tidy, name, object,
+    upload_target,
 };
 
 /// What somebody reads is not freed before the end, and then it is.
@@ -67,46 +67,19 @@ async fn a_segment_outlives_the_write_that_is_about_to_name_a_record_in_it() {
     assert_all_goes(&mut store, &client, 1).await;
 }
 
-/// A body of which a little has come, and nothing more does.
-struct Stalled(Option<Bytes>);
-
-#[async_trait::async_trait(?Send)]
-impl Body for Stalled {
-    fn length_bytes(&self) -> Option<u64> {
-        None
-    }
-
-    fn wants_sha256(&self) -> bool {
-        false
-    }
-
-    fn algorithm(&self) -> Option<Algorithm> {
-        None
-    }
-
-    async fn next(&mut self) -> Option<service::Result<Bytes>> {
-        match self.0.take() {
-            Some(bytes) => Some(Ok(bytes)),
-            None => std::future::pending().await,
-        }
-    }
-
-    fn check(&mut self, _: &Digests) -> service::Result<()> {
-        Ok(())
-    }
-}
-
 /// A client that sends a byte a minute keeps no dead segment on disk.
 #[tokio::test]
 async fn an_upload_that_stands_still_holds_no_segment_back() {
     let store = Store::new(1).await;
     let client = Client::with_bucket(&store, Versioning::Unversioned).await;
+    let (piece, arriving) = mpsc::channel(1);
+    piece.send(Bytes::from_static(b"slow")).await.expect("there is room");
     let stalled = client.call(PutObject {
         bucket: name(BUCKET),
         key: object("slow"),
         attributes: Attributes::default(),
         condition: WriteCondition::default(),
-        body: Box::new(Stalled(Some(Bytes::from_static(b"slow")))),
+        body: Box::new(Arriving(arriving)),
     });
     let meanwhile = async {
         let text = "8 bytes ".repeat(1024);

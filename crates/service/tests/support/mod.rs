@@ -17,7 +17,7 @@ use blobs::{
     identity::Identity,
 };
 use chrono::{DateTime, Utc};
-use metadata::Metadata;
+use metadata::{KnownDirectory, Metadata};
 use model::{
     environment::{Clock, Entropy},
     names::AccountId,
@@ -27,6 +27,7 @@ use model::{
 use service::{
     Bootstrap, Caller, Parts, Service,
     accounts::NewAccount,
+    disks::PlacementSettings,
     workers::{Progress, Reclaim, ScrubSettings, Sweep, Worker},
 };
 
@@ -244,6 +245,17 @@ fn incarnation(start: u32) -> [u8; 16] {
     (u128::from(start) << 64).to_be_bytes()
 }
 
+fn row(identity: &Identity) -> KnownDirectory {
+    KnownDirectory {
+        id: identity.directory.0,
+        region: identity.region.clone(),
+        zone: identity.zone.clone(),
+        holds_metadata: identity.holds_metadata,
+        path: String::new(),
+        draining: None,
+    }
+}
+
 async fn start(
     disks: &[SimDisk],
     engine: &Arc<Uneven>,
@@ -275,8 +287,11 @@ async fn start(
     let blobs = blobs.expect("the blobs open");
     let metadata =
         Metadata::open(Arc::<Uneven>::clone(engine), entropy.clone(), id, clock.now_ms()).await;
+    let metadata = metadata.expect("the metadata opens");
+    let rows: Vec<_> = (0..disks.len()).map(|number| row(&identity(number))).collect();
+    metadata.note_directories(&rows).await.expect("they are noted");
     let service = Service::open(Parts {
-        metadata: metadata.expect("the metadata opens"),
+        metadata,
         blobs: blobs.clone(),
         clock: clock.clone(),
         entropy: entropy.clone(),
@@ -284,6 +299,7 @@ async fn start(
         regions: vec![REGION.to_owned()],
         keep_unnamed,
         scrub,
+        placement: PlacementSettings { bytes_per_second_max: u64::MAX },
     });
     (service.expect("the service opens"), blobs)
 }
