@@ -13,6 +13,7 @@ pub mod memory;
 pub(crate) mod resolve;
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -266,6 +267,15 @@ pub struct MemberStatus {
     pub state: MemberState,
 }
 
+/// A directory that holds metadata.
+#[derive(Clone, Debug)]
+pub struct MetadataDirectory {
+    /// Where the engine's files are; made if absent. Nothing else may be kept there.
+    pub path: PathBuf,
+    /// The directory's identity, which the caller keeps and checks.
+    pub id: [u8; 16],
+}
+
 /// Figures for metrics and health.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EngineStatus {
@@ -321,6 +331,16 @@ pub trait Engine: Send + Sync + 'static {
     fn wants_snapshot(&self) -> bool;
 
     fn status(&self) -> EngineStatus;
+
+    /// Keeps the metadata in these directories from now on. Reads and commits wait meanwhile.
+    ///
+    /// # Errors
+    /// [`EngineError::Refused`] by an engine that has no directories; else what stands in the way,
+    /// and then it is where it was.
+    async fn set_directories(&self, wanted: &[MetadataDirectory]) -> Result<(), EngineError> {
+        let count = wanted.len();
+        Err(EngineError::Refused(format!("this metadata cannot be put in {count} directories")))
+    }
 
     /// Finishes what was begun, refuses everything later, and leaves the mark of a clean end.
     async fn close(&self) -> Result<(), EngineError>;

@@ -29,11 +29,25 @@ const CHANGE_OVERHEAD_BYTES: usize = 16;
 
 /// What reaches the committer.
 pub enum Request {
-    Commit(Commit, oneshot::Sender<Result<Sequence, CommitError>>),
+    Commit(Commit, oneshot::Sender<Reply>),
     Close(oneshot::Sender<Result<(), EngineError>>),
 }
 
-type Answer = (oneshot::Sender<Result<Sequence, CommitError>>, Result<Sequence, CommitError>);
+/// What a commit comes to.
+pub enum Reply {
+    Done(Result<Sequence, CommitError>),
+    /// It was not looked at.
+    Returned(Commit),
+}
+
+impl Reply {
+    /// Nobody can tell what came of it.
+    pub fn unknown() -> Self {
+        Self::Done(Err(CommitError::Unavailable))
+    }
+}
+
+type Answer = (oneshot::Sender<Reply>, Result<Sequence, CommitError>);
 
 /// The state of the committer's thread.
 pub struct Committer {
@@ -50,11 +64,13 @@ pub struct Committer {
     pub full_retry: Duration,
     pub full_since: Option<Instant>,
     pub halted: bool,
+    /// To be called once, if the index fails; then another committer takes over.
+    pub index_failed: Option<Box<dyn FnOnce() + Send>>,
 }
 
 struct Waiting {
     commit: Commit,
-    answer: oneshot::Sender<Result<Sequence, CommitError>>,
+    answer: oneshot::Sender<Reply>,
 }
 
 impl Committer {
@@ -70,6 +86,15 @@ impl Committer {
                 self.requests.close();
                 let _ = answer.send(self.close());
                 break;
+            }
+            if self.index_failed.is_none() {
+                break;
+            }
+        }
+        self.requests.close();
+        while let Some(request) = self.requests.blocking_recv() {
+            if let Request::Commit(commit, answer) = request {
+                let _ = answer.send(Reply::Returned(commit));
             }
         }
         self.team.finish();
@@ -113,7 +138,17 @@ impl Committer {
                 Err(error) if result.is_ok() => Err(error.clone()),
                 _ => result,
             };
-            let _ = answer.send(result);
+            if matches!(result, Err(CommitError::Engine(EngineError::Damaged(_)))) {
+                self.give_up_index();
+            }
+            let _ = answer.send(Reply::Done(result));
+        }
+    }
+
+    fn give_up_index(&mut self) {
+        self.halted = true;
+        if let Some(tell) = self.index_failed.take() {
+            tell();
         }
     }
 
@@ -170,8 +205,8 @@ impl Committer {
             self.change_epoch(last)?;
         }
         self.index.apply(self.team.epoch(), records).map_err(|error| {
-            tracing::error!(%error, "the index failed; commits stop until the next start");
-            self.halted = true;
+            tracing::error!(%error, "the index takes no commit");
+            self.give_up_index();
             CommitError::Unavailable
         })
     }
@@ -343,7 +378,7 @@ fn append(current: &mut Current, offset: u64, group: &[u8]) -> std::io::Result<P
 
 fn refuse(group: Vec<Waiting>, error: &CommitError) {
     for waiting in group {
-        let _ = waiting.answer.send(Err(error.clone()));
+        let _ = waiting.answer.send(Reply::Done(Err(error.clone())));
     }
 }
 

@@ -2,13 +2,15 @@
 //!
 //! [`Directory`] is a real one; the other implementation is `super::simulated`.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
-use std::os::unix::fs::{FileExt, MetadataExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use rustix::fs::{AtFlags, FallocateFlags, FlockOperation, StatxFlags};
+use rustix::fs::{
+    AtFlags, Dir, FallocateFlags, FileType, FlockOperation, Mode, OFlags, StatxFlags,
+};
 
 /// Name of the file whose lock says that a process uses the directory.
 const LOCK_FILE: &str = "lock";
@@ -20,7 +22,7 @@ const ZEROES_BYTES: usize = 1 << 20;
 
 /// One directory of files. Names are plain, without a slash.
 pub trait Files: Send + Sync + 'static {
-    /// Locks the directory until this value is dropped.
+    /// Locks the directory until this value is dropped. Once it is locked this does nothing.
     ///
     /// # Errors
     /// `WouldBlock` if somebody else holds the lock.
@@ -93,9 +95,10 @@ pub fn read_small(files: &dyn Files, name: &str) -> io::Result<Option<Vec<u8>>> 
     }
 }
 
-/// A real directory.
+/// A real directory. Only what was opened is used: should another file system be mounted over its
+/// path, or this one be taken away, nothing is written to the wrong one.
 pub struct Directory {
-    path: PathBuf,
+    root: File,
     lock: Mutex<Option<File>>,
 }
 
@@ -106,7 +109,12 @@ impl Directory {
         if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             File::open(parent)?.sync_all()?;
         }
-        Ok(Self { path: path.to_owned(), lock: Mutex::new(None) })
+        Ok(Self { root: File::open(path)?, lock: Mutex::new(None) })
+    }
+
+    fn open_file(&self, name: &str, flags: OFlags) -> io::Result<File> {
+        let mode = Mode::RUSR | Mode::WUSR;
+        Ok(rustix::fs::openat(&self.root, name, flags | OFlags::CLOEXEC, mode)?.into())
     }
 }
 
@@ -142,30 +150,41 @@ impl OpenFile for RealFile {
 
 impl Files for Directory {
     fn lock(&self) -> io::Result<()> {
-        let path = self.path.join(LOCK_FILE);
-        let file = OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
-        rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)?;
-        *self.lock.lock().unwrap_or_else(PoisonError::into_inner) = Some(file);
+        let mut lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        if lock.is_none() {
+            let file = self.open_file(LOCK_FILE, OFlags::CREATE | OFlags::WRONLY)?;
+            rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+            *lock = Some(file);
+        }
         Ok(())
     }
 
     fn list(&self) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
-        for entry in std::fs::read_dir(&self.path)? {
+        for entry in Dir::read_from(self.open_file(".", OFlags::DIRECTORY)?)? {
             let entry = entry?;
-            if entry.file_type()?.is_file() {
-                names.extend(entry.file_name().into_string());
+            let Ok(name) = entry.file_name().to_str() else { continue };
+            let is_file = match entry.file_type() {
+                FileType::Unknown => {
+                    let about = rustix::fs::statat(&self.root, name, AtFlags::SYMLINK_NOFOLLOW)?;
+                    FileType::from_raw_mode(about.st_mode).is_file()
+                }
+                kind => kind.is_file(),
+            };
+            if is_file {
+                names.push(name.to_owned());
             }
         }
         Ok(names)
     }
 
     fn length(&self, name: &str) -> io::Result<u64> {
-        Ok(std::fs::metadata(self.path.join(name))?.size())
+        let about = rustix::fs::statat(&self.root, name, AtFlags::empty())?;
+        Ok(u64::try_from(about.st_size).unwrap_or_default())
     }
 
     fn read(&self, name: &str, offset: u64, length: usize) -> io::Result<Vec<u8>> {
-        let mut file = File::open(self.path.join(name))?;
+        let mut file = self.open_file(name, OFlags::RDONLY)?;
         file.seek(SeekFrom::Start(offset))?;
         let mut bytes = Vec::new();
         file.take(length as u64).read_to_end(&mut bytes)?;
@@ -173,33 +192,33 @@ impl Files for Directory {
     }
 
     fn create(&self, name: &str) -> io::Result<Box<dyn OpenFile>> {
-        Ok(Box::new(RealFile(File::create(self.path.join(name))?)))
+        let flags = OFlags::CREATE | OFlags::TRUNC | OFlags::WRONLY;
+        Ok(Box::new(RealFile(self.open_file(name, flags)?)))
     }
 
     fn open(&self, name: &str) -> io::Result<Box<dyn OpenFile>> {
-        Ok(Box::new(RealFile(OpenOptions::new().write(true).open(self.path.join(name))?)))
+        Ok(Box::new(RealFile(self.open_file(name, OFlags::WRONLY)?)))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        std::fs::rename(self.path.join(from), self.path.join(to))
+        Ok(rustix::fs::renameat(&self.root, from, &self.root, to)?)
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
-        match std::fs::remove_file(self.path.join(name)) {
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-            other => other,
+        match rustix::fs::unlinkat(&self.root, name, AtFlags::empty()) {
+            Err(rustix::io::Errno::NOENT) => Ok(()),
+            other => Ok(other?),
         }
     }
 
     fn sync_dir(&self) -> io::Result<()> {
-        File::open(&self.path)?.sync_all()
+        self.root.sync_all()
     }
 
     fn mount(&self) -> Option<String> {
         let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
-        let directory = File::open(&self.path).ok()?;
         let wanted = StatxFlags::from_bits_retain(STATX_MNT_ID_UNIQUE);
-        let found = rustix::fs::statx(&directory, "", AtFlags::EMPTY_PATH, wanted).ok()?;
+        let found = rustix::fs::statx(&self.root, "", AtFlags::EMPTY_PATH, wanted).ok()?;
         let known = found.stx_mask & STATX_MNT_ID_UNIQUE != 0;
         known.then(|| format!("{} {:x}", boot.trim(), found.stx_mnt_id))
     }

@@ -38,6 +38,8 @@ pub struct Index {
     /// Held to write a group, shared by readers of several rows.
     group: RwLock<()>,
     applied: AtomicU64,
+    #[cfg(test)]
+    broken: std::sync::atomic::AtomicBool,
 }
 
 /// A row with its key, on the way into or out of a snapshot.
@@ -69,6 +71,8 @@ impl Index {
                 marks,
                 group: RwLock::new(()),
                 applied: AtomicU64::new(0),
+                #[cfg(test)]
+                broken: false.into(),
             };
             let applied = index.read_mark()?.map_or(0, |(_, applied)| applied);
             index.applied.store(applied, Ordering::Release);
@@ -100,6 +104,7 @@ impl Index {
     pub fn apply(&self, epoch: u64, records: &[Record]) -> Result<(), EngineError> {
         let Some(last) = records.last() else { return Ok(()) };
         let _alone = self.group.write().unwrap_or_else(PoisonError::into_inner);
+        self.check()?;
         guard(|| {
             for record in records {
                 self.apply_record(record)?;
@@ -119,6 +124,7 @@ impl Index {
     }
 
     pub fn get(&self, key: &[u8]) -> Result<Option<Row>, EngineError> {
+        self.check()?;
         guard(|| self.rows.get(key)?.map(|stored| decode(&stored)).transpose())
     }
 
@@ -137,6 +143,7 @@ impl Index {
         if range.is_empty() {
             return Ok(page);
         }
+        self.check()?;
         let _shared = self.group.read().unwrap_or_else(PoisonError::into_inner);
         guard(|| {
             let mut rows = self.rows.range(range.start.as_slice()..range.end.as_slice());
@@ -193,6 +200,26 @@ impl Index {
     pub fn sync(&self) -> Result<(), EngineError> {
         guard(|| Ok(self.db.flush()?))?;
         sync_tree(&self.path).map_err(|error| EngineError::io("syncing the index", error))
+    }
+
+    #[cfg(not(test))]
+    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "tests let it fail")]
+    fn check(&self) -> Result<(), EngineError> {
+        Ok(())
+    }
+
+    #[cfg(test)]
+    fn check(&self) -> Result<(), EngineError> {
+        match self.broken.load(Ordering::Acquire) {
+            true => Err(EngineError::Damaged("a test broke the index".to_owned())),
+            false => Ok(()),
+        }
+    }
+
+    /// From now on nothing can be read or written.
+    #[cfg(test)]
+    pub fn break_it(&self) {
+        self.broken.store(true, Ordering::Release);
     }
 
     fn apply_record(&self, record: &Record) -> Result<(), Trouble> {

@@ -62,6 +62,13 @@ impl Session {
         }
     }
 
+    /// The index there is not to be used again.
+    pub fn forget(files: &dyn Files) {
+        if let Err(error) = files.remove(SESSION_FILE).and_then(|()| files.sync_dir()) {
+            tracing::warn!(%error, "the index session could not be removed");
+        }
+    }
+
     /// Whether the index was last written to in `epoch`, this boot and this mount.
     pub fn matches(files: &dyn Files, epoch: u64) -> bool {
         let read = || {

@@ -12,6 +12,7 @@ use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use super::fields::{Fields, length32, sealed, verified};
+use super::files::Directory;
 use super::journal::FileId;
 use super::snapshot::SnapshotId;
 
@@ -96,6 +97,28 @@ pub fn has_begun(path: &Path) -> io::Result<bool> {
         }
     }
     Ok(false)
+}
+
+/// Opens a directory that was a member before, or is empty and to become one.
+///
+/// # Errors
+/// `NotFound` if it is not there, or what is there was never a member of that name.
+pub fn reopen(path: &Path, id: &MemberId) -> io::Result<Directory> {
+    let entries = fs::read_dir(path)?;
+    match fs::read(path.join(EPOCH_FILE)) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            if entries.count() > 0 {
+                return Err(io::Error::new(ErrorKind::NotFound, "no metadata is there any more"));
+            }
+        }
+        bytes => {
+            let epoch = EpochFile::decode(&bytes?);
+            if epoch.is_none_or(|epoch| !epoch.members.contains_key(id)) {
+                return Err(io::Error::new(ErrorKind::NotFound, "other metadata is there"));
+            }
+        }
+    }
+    Directory::open(path)
 }
 
 /// How a start stands, judged by the epoch files found.

@@ -1,9 +1,8 @@
 //! The engine on local directories: a journal that is the truth, and an index beside it.
 //!
 //! Every metadata directory holds the whole journal and the snapshots that shorten it; the first
-//! one also holds the index, which can be rebuilt from any of them. (A second index that stands by
-//! on another directory is not built yet: if the index's disk fails while serving, commits stop
-//! until the next start.)
+//! one also holds the index, which can be rebuilt from any of them. If it fails while serving it is
+//! rebuilt on another directory, and callers wait.
 //!
 //! | file | what lives there |
 //! |---|---|
@@ -11,6 +10,7 @@
 //! | `journal`, `snapshot`, `members`, `marks` | the formats |
 //! | `log` | one log from all copies of the journal |
 //! | `recover`, `carry` | the start |
+//! | `supervisor`, `serving` | starts within the process, and what serves between two |
 //! | `commit`, `team`, `room` | commits: the thread, the members, the space |
 //! | `maintain` | taking snapshots |
 //! | `index` | sled |
@@ -30,51 +30,35 @@ mod marks;
 mod members;
 mod recover;
 mod room;
+mod serving;
 mod shared;
 #[cfg(any(test, feature = "simulation"))]
 pub mod simulated;
 mod snapshot;
+mod supervisor;
 mod team;
 #[cfg(test)]
 mod tests;
 
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
-use self::commit::{Committer, Request};
-use self::files::{Directory, Files};
+use self::commit::Reply;
+use self::files::Files;
 use self::index::Index;
-use self::maintain::Place;
 pub use self::members::{MemberId, has_begun};
 pub use self::recover::RecoveryReport;
-use self::recover::{Found, Recovered, recover};
-use self::shared::{Shared, SnapshotFacts};
+use self::supervisor::{Core, Order, Origin, Supervisor};
+pub use crate::engine::MetadataDirectory;
 use crate::engine::{
     Commit, CommitError, Direction, Engine, EngineError, EngineStatus, Page, Row, ScanRange,
     Sequence, SnapshotReport,
 };
-
-/// Each epoch leaves a journal file with its space, however little is in it. So many are kept for a
-/// snapshot at most, or a server that starts again and again would fill its disks.
-const EPOCHS_PER_SNAPSHOT: u64 = 8;
-
-/// How many commits may wait for the committer.
-const QUEUE_COMMITS: usize = 1_024;
-
-/// A directory that holds metadata.
-#[derive(Clone, Debug)]
-pub struct MetadataDirectory {
-    /// Where the engine's files are; made if absent. Nothing else may be kept there.
-    pub path: PathBuf,
-    /// The directory's identity, which the caller keeps and checks.
-    pub id: MemberId,
-}
 
 /// How to open the engine.
 #[derive(Clone, Debug)]
@@ -103,6 +87,9 @@ pub struct EmbeddedSettings {
     pub start_timeout: Duration,
     /// How long a full disk is left alone before room is looked for again.
     pub full_retry: Duration,
+    /// A start within the process that did not help is tried again after so long; each further one
+    /// doubles it, up to 256 times.
+    pub retry_after: Duration,
 }
 
 impl EmbeddedSettings {
@@ -120,6 +107,7 @@ impl EmbeddedSettings {
             io_timeout: Duration::from_secs(30),
             start_timeout: Duration::from_secs(24 * 3_600),
             full_retry: Duration::from_secs(1),
+            retry_after: Duration::from_secs(2),
         }
     }
 }
@@ -134,17 +122,15 @@ pub enum Progress {
 
 /// The embedded engine.
 ///
+/// It serves from one start to the next. Most starts are those of the process; but when the index
+/// fails, when a directory that failed works again, or when other directories are to hold the
+/// metadata, it starts anew within the process, by the same steps, while reads and commits wait.
+///
 /// Dropping it without [`Engine::close`] loses nothing; the next start only takes longer. Either
 /// way the drop waits for a write that is under way.
 pub struct Embedded {
-    index: Arc<Index>,
-    shared: Arc<Shared>,
-    requests: Mutex<Option<mpsc::Sender<Request>>>,
-    committer: Mutex<Option<JoinHandle<()>>>,
-    places: Arc<Vec<Place>>,
-    snapshots: Arc<tokio::sync::Mutex<()>>,
-    snapshot_after_bytes: u64,
-    closed: AtomicBool,
+    core: Arc<Core>,
+    supervisor: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Embedded {
@@ -160,22 +146,8 @@ impl Embedded {
         settings: &EmbeddedSettings,
         progress: impl FnMut(Progress),
     ) -> Result<(Self, RecoveryReport), EngineError> {
-        let mut found = Vec::new();
-        for directory in &settings.directories {
-            match Directory::open(&directory.path) {
-                Ok(files) => found.push(Found {
-                    id: directory.id,
-                    files: Arc::new(files),
-                    index: directory.path.join("index"),
-                    clean: None,
-                }),
-                Err(error) => {
-                    let id = members::name(&directory.id);
-                    tracing::error!(directory = id, %error, "metadata directory cannot be used");
-                }
-            }
-        }
-        Self::recover(settings, found, progress)
+        let origins = settings.directories.iter().cloned().map(Origin::Real).collect();
+        Self::start(settings, origins, progress)
     }
 
     /// Opens the metadata in the given files. [`EmbeddedSettings::directories`] is not looked at.
@@ -190,90 +162,51 @@ impl Embedded {
         indexes: &Path,
         progress: impl FnMut(Progress),
     ) -> Result<(Self, RecoveryReport), EngineError> {
-        let found = found.into_iter().map(|(id, files)| Found {
+        let origins = found.into_iter().map(|(id, files)| Origin::Given {
             id,
             files,
             index: indexes.join(members::name(&id)),
-            clean: None,
         });
-        Self::recover(settings, found.collect(), progress)
+        Self::start(settings, origins.collect(), progress)
     }
 
-    fn recover(
+    fn start(
         settings: &EmbeddedSettings,
-        found: Vec<Found>,
+        origins: Vec<Origin>,
         mut progress: impl FnMut(Progress),
     ) -> Result<(Self, RecoveryReport), EngineError> {
-        let (recovered, report) = recover(settings, found, &mut progress)?;
-        Ok((Self::serve(settings, recovered)?, report))
+        let mut supervisor = Supervisor::new(settings.clone(), origins);
+        let report = supervisor.start(&mut progress)?;
+        let core = supervisor.core();
+        let builder = std::thread::Builder::new().name("metadata-start".to_owned());
+        let thread = builder.spawn(move || supervisor.run());
+        let thread = thread.map_err(|error| EngineError::io("starting a thread", error))?;
+        Ok((Self { core, supervisor: Mutex::new(Some(thread)) }, report))
     }
 
-    fn serve(settings: &EmbeddedSettings, recovered: Recovered) -> Result<Self, EngineError> {
-        let Recovered { index, team, file, position, journal_bytes, rooms, index_files } =
-            recovered;
-        let thread_failed = |error| EngineError::io("starting a thread", error);
-        let index = Arc::new(index);
-        let shared = Arc::new(Shared::default());
-        let places: Vec<_> = team
-            .members()
-            .iter()
-            .map(|member| Place {
-                id: member.id,
-                files: Arc::clone(&member.files),
-                room: Arc::clone(&member.room),
-            })
-            .collect();
-        shared.publish(team.epoch(), team.is_enough(), team.status());
-        shared.note_snapshot(newest_snapshot(&places), 0);
-        shared.set_journal_bytes(journal_bytes);
-        shared.start_preparer(rooms).map_err(thread_failed)?;
-        shared.prepare_rooms();
-
-        let (requests, inbox) = mpsc::channel(QUEUE_COMMITS);
-        let committer = Committer {
-            requests: inbox,
-            index: Arc::clone(&index),
-            team,
-            file,
-            position,
-            journal_bytes: settings.journal_bytes,
-            shared: Arc::clone(&shared),
-            index_files,
-            full_retry: settings.full_retry,
-            full_since: None,
-            halted: false,
-        };
-        let builder = std::thread::Builder::new().name("metadata-commit".to_owned());
-        let committer = builder.spawn(move || committer.run()).map_err(thread_failed)?;
-        Ok(Self {
-            index,
-            shared,
-            requests: Mutex::new(Some(requests)),
-            committer: Mutex::new(Some(committer)),
-            places: Arc::new(places),
-            snapshots: Arc::default(),
-            snapshot_after_bytes: settings.snapshot_after_bytes,
-            closed: AtomicBool::new(false),
-        })
-    }
-
-    fn readable(&self) -> Result<&Index, EngineError> {
-        if self.closed.load(Ordering::Acquire) { Err(EngineError::Closed) } else { Ok(&self.index) }
-    }
-
-    fn sender(&self) -> Option<mpsc::Sender<Request>> {
-        self.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// Reads from the index that serves now; one that cannot be read is made anew elsewhere.
+    async fn read<T>(
+        &self,
+        run: impl Fn(&Index) -> Result<T, EngineError>,
+    ) -> Result<T, EngineError> {
+        let serving = self.core.serving().await?;
+        match run(&serving.index) {
+            Err(EngineError::Damaged(_)) if self.core.cannot_read(serving.generation) => {}
+            answer => return answer,
+        }
+        drop(serving);
+        run(&self.core.serving().await?.index)
     }
 }
 
 #[async_trait]
 impl Engine for Embedded {
     async fn get(&self, key: &[u8]) -> Result<Option<Row>, EngineError> {
-        self.readable()?.get(key)
+        self.read(|index| index.get(key)).await
     }
 
     async fn get_many(&self, keys: &[Vec<u8>]) -> Result<Vec<Option<Row>>, EngineError> {
-        self.readable()?.get_many(keys)
+        self.read(|index| index.get_many(keys)).await
     }
 
     async fn scan(
@@ -282,74 +215,54 @@ impl Engine for Embedded {
         limit: usize,
         direction: Direction,
     ) -> Result<Page, EngineError> {
-        self.readable()?.scan(range, limit, direction)
+        self.read(|index| index.scan(range, limit, direction)).await
     }
 
-    async fn commit(&self, commit: Commit) -> Result<Sequence, CommitError> {
+    async fn commit(&self, mut commit: Commit) -> Result<Sequence, CommitError> {
         commit.check()?;
-        let requests = self.sender().ok_or(EngineError::Closed)?;
-        let (answer, answered) = oneshot::channel();
-        let sent = requests.send(Request::Commit(commit, answer)).await;
-        sent.map_err(|_| EngineError::Closed)?;
-        drop(requests);
-        answered.await.unwrap_or(Err(CommitError::Unavailable))
+        loop {
+            match self.core.serving().await?.commit(commit).await {
+                Reply::Done(outcome) => return outcome,
+                Reply::Returned(again) => commit = again,
+            }
+        }
     }
 
     fn sequence(&self) -> Sequence {
-        self.index.applied()
+        self.core.sequence()
     }
 
     async fn snapshot(&self) -> Result<SnapshotReport, EngineError> {
-        self.readable()?;
-        let alone = Arc::clone(&self.snapshots).lock_owned().await;
-        let (places, index) = (Arc::clone(&self.places), Arc::clone(&self.index));
-        let shared = Arc::clone(&self.shared);
-        let task = tokio::task::spawn_blocking(move || {
-            let _alone = alone;
-            maintain::take(&places, &index, &shared)
-        });
-        task.await.unwrap_or_else(|_| Err(EngineError::Unavailable("snapshot stopped".into())))
+        self.core.serving().await?.snapshot().await
     }
 
     fn wants_snapshot(&self) -> bool {
-        let last = self.shared.snapshot();
-        self.shared.journal_bytes() > last.bytes.max(self.snapshot_after_bytes)
-            || self.shared.epoch().saturating_sub(last.epoch) > EPOCHS_PER_SNAPSHOT
+        self.core.now().is_some_and(|serving| serving.wants_snapshot())
     }
 
     fn status(&self) -> EngineStatus {
-        self.shared.status(self.index.applied())
+        self.core.status()
+    }
+
+    async fn set_directories(&self, wanted: &[MetadataDirectory]) -> Result<(), EngineError> {
+        let (answer, answered) = oneshot::channel();
+        self.core.order(Order::Directories(wanted.to_vec(), answer))?;
+        answered.await.unwrap_or(Err(EngineError::Closed))
     }
 
     async fn close(&self) -> Result<(), EngineError> {
-        let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(requests) = requests else { return Err(EngineError::Closed) };
-        let _no_snapshot = Arc::clone(&self.snapshots).lock_owned().await;
         let (answer, answered) = oneshot::channel();
-        let sent = requests.send(Request::Close(answer)).await;
-        self.closed.store(true, Ordering::Release);
-        sent.map_err(|_| EngineError::Closed)?;
+        self.core.order(Order::Close(answer))?;
         answered.await.unwrap_or(Err(EngineError::Closed))
     }
 }
 
 impl Drop for Embedded {
     fn drop(&mut self) {
-        drop(self.requests.lock().unwrap_or_else(PoisonError::into_inner).take());
-        let committer = self.committer.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(committer) = committer {
-            let _ = committer.join();
+        let _ = self.core.order(Order::Stop);
+        let supervisor = self.supervisor.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(supervisor) = supervisor {
+            let _ = supervisor.join();
         }
-        self.shared.stop_preparer();
     }
-}
-
-fn newest_snapshot(places: &[Place]) -> SnapshotFacts {
-    let newest = |place: &Place| {
-        let id = *snapshot::list(&*place.files).ok()?.first()?;
-        let unix_s = snapshot::created_unix_s(&*place.files, id).unwrap_or(0);
-        let bytes = place.files.length(&id.name()).unwrap_or(0);
-        Some(SnapshotFacts { end: id.end, epoch: id.epoch, unix_s, bytes })
-    };
-    places.iter().filter_map(newest).max_by_key(|facts| facts.end).unwrap_or_default()
 }

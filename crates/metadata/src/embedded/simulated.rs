@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Error, ErrorKind};
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::files::{Files, OpenFile};
@@ -114,7 +114,7 @@ impl SimDisk {
 
     /// The disk for one process. Dropping it frees the lock.
     pub fn files(&self) -> Arc<dyn Files> {
-        Arc::new(Handle(self.clone()))
+        Arc::new(Handle(self.clone(), AtomicBool::new(false)))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -261,7 +261,7 @@ impl State {
     }
 }
 
-struct Handle(SimDisk);
+struct Handle(SimDisk, AtomicBool);
 
 struct SimFile {
     disk: SimDisk,
@@ -271,7 +271,9 @@ struct SimFile {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        self.0.state().locked = false;
+        if self.1.load(Ordering::Acquire) {
+            self.0.state().locked = false;
+        }
     }
 }
 
@@ -320,9 +322,10 @@ impl OpenFile for SimFile {
 impl Files for Handle {
     fn lock(&self) -> io::Result<()> {
         let mut state = self.0.state();
-        if std::mem::replace(&mut state.locked, true) {
+        if !self.1.load(Ordering::Acquire) && std::mem::replace(&mut state.locked, true) {
             return Err(ErrorKind::WouldBlock.into());
         }
+        self.1.store(true, Ordering::Release);
         Ok(())
     }
 

@@ -9,6 +9,7 @@ mod measure;
 mod power;
 mod real;
 mod snapshots;
+mod takeover;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -39,6 +40,7 @@ impl Store {
             snapshot_after_bytes: 16 << 10,
             io_timeout: Duration::from_secs(20),
             full_retry: Duration::ZERO,
+            retry_after: Duration::ZERO,
             first_start: true,
             ..EmbeddedSettings::new(Vec::new())
         };
