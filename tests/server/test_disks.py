@@ -2,9 +2,11 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import threading
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -231,9 +233,6 @@ def test_no_directory_goes_that_is_needed(tmp_path):
     with Server(tmp_path, ("a=one", "b=two"), (), ENVIRONMENT) as server:
         refused = attempt(server, "drain", "two")
         assert refused.returncode == 1 and "too few" in refused.stderr
-        disk(server, "add", str(tmp_path / "three"))
-        refused = attempt(server, "drain", "two", "--then-remove")
-        assert refused.returncode == 1 and "metadata" in refused.stderr
         assert attempt(server, "drain", "nowhere").returncode == 1
 
 
@@ -269,3 +268,77 @@ def test_what_takes_the_place_of_a_directory_is_not_written_to(server):
     until(lambda: listed(server)["three"]["state"] == "healthy", "it is back")
     all_there(server, written)
     is_clean(server)
+
+
+def holders(server: Server) -> set[str]:
+    return {name for name, it in listed(server).items() if it.get("holds_metadata")}
+
+
+def active_members(server: Server) -> int:
+    with urllib.request.urlopen(f"{server.endpoint}/_larder/metrics", timeout=10) as page:
+        text = page.read().decode()
+    return int(re.search(r'larder_metadata_members{state="active"} (\d+)', text).group(1))
+
+
+def test_metadata_moves_off_a_directory_that_is_replaced(tmp_path):
+    """Each of the first directories is replaced, so nothing of the first day is left."""
+    server = Server(tmp_path, ("a=one", "b=two"), (), ENVIRONMENT)
+    with server:
+        written = fill(s3_client(server.endpoint, ROOT))
+        assert holders(server) == {"one", "two"}
+        for old, new in (("one", "three"), ("two", "four")):
+            with Load(server) as load:
+                disk(server, "replace", old, str(tmp_path / new), "--wait")
+            written |= load.written
+            assert not (tmp_path / old / "master.key").exists()
+            shutil.rmtree(tmp_path / old)
+        assert holders(server) == {"three", "four"}
+        all_there(server, written)
+        is_clean(server)
+        server.kill()
+        server.directories = ("three", "four")
+        server.start()
+        assert holders(server) == {"three", "four"}
+        all_there(server, written)
+        is_clean(server)
+
+
+def test_a_metadata_directory_that_is_lost_is_replaced_while_it_runs(tmp_path):
+    with Server(tmp_path, ("a=one", "b=two", "c=three"), (), ENVIRONMENT) as server:
+        written = fill(s3_client(server.endpoint, ROOT))
+        # The one with the index, and with copies of blobs.
+        (tmp_path / "one").rename(tmp_path / "gone")
+        (tmp_path / "one").mkdir(mode=0o700)
+        until(lambda: listed(server)["one"]["state"] == "failed", "it is missed")
+        old = listed(server)["one"]["id"]
+        disk(server, "replace", old, str(tmp_path / "one"), "--wait")
+        assert holders(server) == {"one", "two", "three"}
+        shutil.rmtree(tmp_path / "gone")
+        all_there(server, written)
+        is_clean(server)
+        server.kill()
+        server.start()
+        assert holders(server) == {"one", "two", "three"}
+        all_there(server, written)
+
+
+def test_a_directory_missing_at_the_start_takes_part_again_when_it_is_back(tmp_path):
+    server = Server(tmp_path, ("a=one", "b=two", "c=three"), (), ENVIRONMENT)
+    with server:
+        written = fill(s3_client(server.endpoint, ROOT))
+    (tmp_path / "three").rename(tmp_path / "aside")
+    with server:
+        more = bodies(20, "meanwhile")
+        s3 = s3_client(server.endpoint, ROOT)
+        for key, body in more.items():
+            s3.put_object(Bucket="kept", Key=key, Body=body)
+        written |= more
+        (tmp_path / "aside").rename(tmp_path / "three")
+        until(lambda: listed(server)["three"]["state"] == "healthy", "it is back")
+        until(lambda: active_members(server) == 3, "its metadata is up to date")
+        all_there(server, written)
+        is_clean(server)
+    # Now the others may go.
+    (tmp_path / "one").rename(tmp_path / "aside")
+    with server:
+        all_there(server, written)

@@ -21,6 +21,8 @@ pub const IDENTITY_FILE: &str = "larder.id";
 pub const LOCK_FILE: &str = "larder.lock";
 /// What the identity file is called in a directory that was removed from its store.
 pub const REMOVED_FILE: &str = "larder.id.removed";
+/// Below each directory that holds metadata; nothing else is kept there.
+pub const METADATA_FOLDER: &str = "meta";
 /// Newest format that this program knows.
 pub const FORMAT_VERSION: u16 = 1;
 
@@ -32,7 +34,7 @@ const FRESH_IDENTITY_FILE: &str = "larder.id.new";
 /// Made by the file system, not by a user, or by [`initialise`] before the identity.
 const IGNORED_NAMES: [&str; 3] = ["lost+found", LOCK_FILE, FRESH_IDENTITY_FILE];
 /// The same as long as there is no file in them.
-const FOLDERS: [&str; 4] = ["blobs", "segments", "tmp", "meta"];
+const FOLDERS: [&str; 4] = ["blobs", "segments", "tmp", METADATA_FOLDER];
 
 /// Who a directory is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -139,6 +141,24 @@ pub fn write(path: &Path, identity: &Identity) -> Result<(), DirectoryError> {
     replace().map_err(wrap(path))
 }
 
+/// Notes in a directory that the caller has locked whether it holds metadata.
+pub(crate) fn note_metadata(
+    path: &Path,
+    directory: DirectoryId,
+    holds: bool,
+) -> Result<(), DirectoryError> {
+    let found = read(path)?;
+    if found.directory != directory {
+        return Err(DirectoryError::Another { path: path.into(), found: found.directory });
+    }
+    if holds {
+        let folder = path.join(METADATA_FOLDER);
+        let made = DirBuilder::new().mode(0o700).recursive(true).create(folder);
+        made.map_err(wrap(path))?;
+    }
+    write(path, &Identity { holds_metadata: holds, ..found })
+}
+
 /// Marks a directory that the caller has locked as removed from its store.
 pub(crate) fn disown(path: &Path) -> Result<(), DirectoryError> {
     let mark = || {
@@ -192,7 +212,7 @@ pub(crate) fn initialise(path: &Path, identity: &Identity) -> Result<File, Direc
             folder(&path.join(name))?;
         }
         if identity.holds_metadata {
-            folder(&path.join("meta"))?;
+            folder(&path.join(METADATA_FOLDER))?;
         }
         for fan_out in 0..=u8::MAX {
             folder(&path.join(format!("blobs/{fan_out:02x}")))?;

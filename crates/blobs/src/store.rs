@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::io;
 use std::ops::Range;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -108,6 +109,11 @@ impl Blobs {
         Ok(())
     }
 
+    /// How many copies a new blob of `region` gets.
+    pub fn copies(&self, region: &str) -> usize {
+        self.inner.copies(region).0
+    }
+
     /// Whether the other directories of its region suffice for the copies wanted now.
     pub fn can_spare(&self, directory: DirectoryId) -> bool {
         let Some(member) = self.inner.member(directory) else { return true };
@@ -124,12 +130,31 @@ impl Blobs {
     /// When it is not where it was, or its disk refuses.
     pub async fn disown(&self, directory: DirectoryId) -> Result<()> {
         let Some(member) = self.inner.member(directory) else { return Ok(()) };
+        self.on_disk(&member, identity::disown).await
+    }
+
+    /// Does something where a directory is, if it still is there.
+    async fn on_disk(
+        &self,
+        member: &Member,
+        act: impl FnOnce(&Path) -> Result<(), DirectoryError> + Send + 'static,
+    ) -> Result<()> {
         if !member.volume.is_in_place().await? {
             return Err(Error::Io(io::ErrorKind::NotFound.into()));
         }
         let path = member.volume.path().to_owned();
-        let marking = self.inner.runtime.spawn_blocking(move || identity::disown(&path));
-        Ok(marking.await.map_err(io::Error::other)??)
+        let acting = self.inner.runtime.spawn_blocking(move || act(&path));
+        Ok(acting.await.map_err(io::Error::other)??)
+    }
+
+    /// Notes on a directory's disk whether it holds metadata, and makes the folder for that.
+    ///
+    /// # Errors
+    /// When it is not where it was, or its disk refuses.
+    pub async fn note_metadata(&self, directory: DirectoryId, holds: bool) -> Result<()> {
+        let unknown = || io::Error::from(io::ErrorKind::NotFound);
+        let member = self.inner.member(directory).ok_or_else(unknown)?;
+        self.on_disk(&member, move |path| identity::note_metadata(path, directory, holds)).await
     }
 
     /// Whether a directory is to be emptied: it takes nothing new then, and counts no longer when

@@ -85,6 +85,20 @@ impl Metadata {
 
     /// Notes whether and how a directory is emptied; `false` if it is not known.
     pub async fn set_draining(&self, id: &[u8; 16], draining: Option<&Draining>) -> Result<bool> {
+        let change = |known| KnownDirectory { draining: draining.cloned(), ..known };
+        self.change_directory(id, change).await
+    }
+
+    /// Notes whether a directory holds metadata; `false` if it is not known.
+    pub async fn set_holds_metadata(&self, id: &[u8; 16], holds_metadata: bool) -> Result<bool> {
+        self.change_directory(id, |known| KnownDirectory { holds_metadata, ..known }).await
+    }
+
+    async fn change_directory(
+        &self,
+        id: &[u8; 16],
+        change: impl Fn(KnownDirectory) -> KnownDirectory,
+    ) -> Result<bool> {
         self.transact(async || {
             let key = directory_key(id);
             let Some((known, guard)) = self.record::<KnownDirectory>(&key).await? else {
@@ -92,7 +106,7 @@ impl Metadata {
             };
             let mut draft = Draft::reclaiming();
             draft.expect(&guard);
-            draft.put(key, &KnownDirectory { draining: draining.cloned(), ..known });
+            draft.put(key, &change(known));
             Ok(Try::Commit(draft, true))
         })
         .await

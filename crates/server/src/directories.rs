@@ -9,16 +9,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
-use blobs::identity::{self, Identity};
+use blobs::identity::{self, Identity, METADATA_FOLDER};
 use blobs::{Directory, DirectoryError, DirectoryId, DirectorySpec, StoreId};
 use metadata::embedded;
 use model::environment::{Entropy, random};
 
 use crate::config::Labelled;
 use crate::config::check::METADATA_DIRECTORIES_MAX;
-
-/// Below each metadata directory; nothing else is kept there.
-pub const METADATA_FOLDER: &str = "meta";
 
 /// Metadata that is being rebuilt; it gets its name once it is complete.
 pub const REBUILT_FOLDER: &str = "meta.rebuilt";

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use model::environment::{Entropy, random};
+use service::holders::KeyFiles;
 
 use crate::config::Secret;
 
@@ -136,6 +137,47 @@ impl RootKey {
         let sealed = master.seal(entropy, &self.access_key, self.secret_key.reveal())?;
         let text = format!("{} {}\n", self.access_key, hex::encode(sealed));
         store(directories, ROOT_KEY_FILE, &text)
+    }
+}
+
+/// Both files as they are stored, for directories that are to hold metadata later.
+pub struct StoredKeys(Vec<(&'static str, String)>);
+
+impl StoredKeys {
+    /// What the directories have; nothing of a file that none has.
+    ///
+    /// # Errors
+    /// A file cannot be read.
+    pub fn read(directories: &[PathBuf]) -> Result<Self> {
+        let mut files = Vec::new();
+        for name in [MASTER_KEY_FILE, ROOT_KEY_FILE] {
+            for directory in directories {
+                if let Some(text) = read_private(&directory.join(name))? {
+                    files.push((name, text));
+                    break;
+                }
+            }
+        }
+        Ok(Self(files))
+    }
+}
+
+impl KeyFiles for StoredKeys {
+    fn put(&self, directory: &Path) -> io::Result<()> {
+        for (name, text) in &self.0 {
+            store(&[directory.to_owned()], name, text).map_err(io::Error::other)?;
+        }
+        Ok(())
+    }
+
+    fn remove(&self, directory: &Path) -> io::Result<()> {
+        for name in [MASTER_KEY_FILE, ROOT_KEY_FILE] {
+            match fs::remove_file(directory.join(name)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        File::open(directory)?.sync_all()
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use blobs::identity::Identity;
+use blobs::identity::{Identity, METADATA_FOLDER};
 use blobs::{Blobs, Directory, DirectoryId, IncarnationId, StoreId};
 use metadata::embedded::{Embedded, EmbeddedSettings, MetadataDirectory};
 use metadata::engine::EngineError;
@@ -18,16 +18,17 @@ use model::policy::{Facts, Principal};
 use service::accounts::NewAccount;
 use service::check::{CheckReport, CheckWish, ReadCheck, StartCheck};
 use service::disks::PlacementSettings;
+use service::holders::NoKeyFiles;
 use service::rebuild::{Rebuild, RebuildReport};
 use service::workers::{Check, Runner, ScrubSettings, Worker as _};
 use service::{BootReport, Bootstrap, Caller, Parts, Service};
 use tokio::task::JoinHandle;
 
 use crate::config::{Account, Config, Secret};
-use crate::directories::{self, Known, METADATA_FOLDER, Opened, REBUILT_FOLDER};
+use crate::directories::{self, Known, Opened, REBUILT_FOLDER};
 use crate::environment::{SystemClock, SystemEntropy};
 use crate::progress::RecoveryBar;
-use crate::sealed::{MasterKey, RootKey};
+use crate::sealed::{MasterKey, RootKey, StoredKeys};
 use crate::{metrics, tls};
 
 /// A running server.
@@ -49,6 +50,7 @@ struct Store {
     metadata: Metadata,
     blobs: Blobs,
     master_key: MasterKey,
+    keys: StoredKeys,
     /// The pair for the root account, if it is known here.
     root: Option<RootKey>,
     root_is_new: bool,
@@ -63,10 +65,12 @@ impl Larder {
         // A bad certificate must not cost a first start: look at it before anything is made.
         let (tls, certificates) = tls_of(config)?;
         let prometheus = metrics::install()?;
-        let Store { metadata, blobs, master_key, root, root_is_new } = open_store(config).await?;
+        let Store { metadata, blobs, master_key, keys, root, root_is_new } =
+            open_store(config).await?;
         let service = Service::open(Parts {
             keep_unnamed: !config.storage.accept_loss.is_empty(),
             scrub: scrub_settings(config),
+            key_files: Arc::new(keys),
             ..parts(config, metadata, blobs, &master_key)
         })?;
         let report = bootstrap(&service, config, root.as_ref()).await?;
@@ -129,6 +133,7 @@ fn parts(config: &Config, metadata: Metadata, blobs: Blobs, master_key: &MasterK
         placement: PlacementSettings {
             bytes_per_second_max: config.placement.bytes_per_second_max,
         },
+        key_files: Arc::new(NoKeyFiles),
     }
 }
 
@@ -179,6 +184,7 @@ async fn open_store(config: &Config) -> Result<Store> {
         tracing::warn!(store = %opened.store, "a new store was made: the directories were empty");
     }
     let (master_key, root, root_is_new) = secrets(config, &opened, &entropy)?;
+    let keys = StoredKeys::read(&opened.metadata_paths())?;
     let incarnation: [u8; 16] = random(&entropy);
     let metadata = open_metadata(config, &opened, METADATA_FOLDER, incarnation).await?;
     let store = opened.store;
@@ -190,7 +196,7 @@ async fn open_store(config: &Config) -> Result<Store> {
     check_regions(config, &directories)?;
     let blobs = open_blobs(config, &metadata, directories).await?;
     draining.into_iter().for_each(|directory| blobs.set_draining(directory, true));
-    Ok(Store { metadata, blobs, master_key, root, root_is_new })
+    Ok(Store { metadata, blobs, master_key, keys, root, root_is_new })
 }
 
 /// Notes which directories there are, and opens the blobs in them.

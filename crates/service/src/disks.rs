@@ -154,14 +154,14 @@ impl Operation for DrainDisk {
     async fn run(self, _: Permit<'_, Self>, service: &Arc<Service>) -> Result<()> {
         let _alone = service.disk_changes.lock().await;
         let known = service.known_disk(self.directory).await?;
-        if self.then_remove {
-            check_removable(&known)?;
-        }
         if !service.blobs.can_spare(self.directory) {
             return Err(refused(format!(
                 "Without it the region {} has too few directories for its copies; add one first.",
                 known.region
             )));
+        }
+        if self.then_remove {
+            service.move_metadata(&known).await?;
         }
         let before = known.draining.filter(|before| before.then_remove == self.then_remove);
         let draining = before.unwrap_or_else(|| Draining {
@@ -202,7 +202,6 @@ impl Operation for RemoveDisk {
     async fn run(self, _: Permit<'_, Self>, service: &Arc<Service>) -> Result<()> {
         let _alone = service.disk_changes.lock().await;
         let known = service.known_disk(self.directory).await?;
-        check_removable(&known)?;
         let draining = known.draining.as_ref();
         if draining.is_none() {
             return Err(refused("It is in use; let it be emptied first (disk drain).".into()));
@@ -210,19 +209,12 @@ impl Operation for RemoveDisk {
         if !draining.is_some_and(|draining| draining.empty) && !self.accept_loss {
             return Err(refused("Blobs still have copies there.".into()));
         }
+        service.move_metadata(&known).await?;
         service.remove_disk(&known).await
     }
 }
 
-/// Metadata is not moved to other directories while the store is in use.
-fn check_removable(known: &KnownDirectory) -> Result<()> {
-    match known.holds_metadata {
-        true => Err(refused("It holds metadata, and so cannot leave the store.".into())),
-        false => Ok(()),
-    }
-}
-
-fn refused(detail: String) -> Error {
+pub(crate) fn refused(detail: String) -> Error {
     Error::new(Condition::InvalidRequest, detail)
 }
 

@@ -14,6 +14,7 @@ mod contents;
 mod digest;
 pub mod disks;
 mod error;
+pub mod holders;
 pub mod objects;
 mod readers;
 pub mod rebuild;
@@ -65,6 +66,7 @@ pub struct Parts {
     /// How the store is read through in the background; `None` if it is not.
     pub scrub: Option<workers::ScrubSettings>,
     pub placement: disks::PlacementSettings,
+    pub key_files: Arc<dyn holders::KeyFiles>,
 }
 
 /// The store: operations over metadata and blobs.
@@ -85,6 +87,7 @@ pub struct Service {
     pub(crate) checks: check::Checks,
     pub(crate) scrub: Option<workers::ScrubSettings>,
     pub(crate) placement: disks::PlacementSettings,
+    pub(crate) key_files: Arc<dyn holders::KeyFiles>,
     pub(crate) turns: turns::Turns,
     /// Held to change which directories there are.
     pub(crate) disk_changes: tokio::sync::Mutex<()>,
@@ -95,7 +98,7 @@ impl Service {
     /// When the master key cannot be used, or no region is named.
     pub fn open(parts: Parts) -> Result<Arc<Self>> {
         let Parts { metadata, blobs, clock, entropy, .. } = parts;
-        let Parts { master_key, regions, keep_unnamed, scrub, placement, .. } = parts;
+        let Parts { master_key, regions, keep_unnamed, scrub, placement, key_files, .. } = parts;
         if regions.is_empty() {
             return Err(Error::new(model::Condition::Internal, "no region is configured"));
         }
@@ -115,6 +118,7 @@ impl Service {
             checks: check::Checks::default(),
             scrub,
             placement,
+            key_files,
             turns: turns::Turns::default(),
             disk_changes: tokio::sync::Mutex::default(),
         }))

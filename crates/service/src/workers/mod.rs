@@ -81,7 +81,7 @@ impl Runner {
                 Box::new(Scrub::default()),
                 Box::new(Snapshot),
                 Box::new(Sweep::default()),
-                Box::new(Tend),
+                Box::new(Tend::default()),
             ];
             let runs = workers.map(|worker| run(worker, Arc::clone(&service), stopped.clone()));
             runtime.block_on(join_all(runs));

@@ -28,6 +28,7 @@ use service::{
     Bootstrap, Caller, Parts, Service,
     accounts::NewAccount,
     disks::PlacementSettings,
+    holders::NoKeyFiles,
     workers::{Progress, Reclaim, ScrubSettings, Sweep, Worker},
 };
 
@@ -300,6 +301,7 @@ async fn start(
         keep_unnamed,
         scrub,
         placement: PlacementSettings { bytes_per_second_max: u64::MAX },
+        key_files: Arc::new(NoKeyFiles),
     });
     (service.expect("the service opens"), blobs)
 }
