@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
+#include <linux/fs.h>
 #include <linux/seccomp.h>
 #include <signal.h>
 #include <stddef.h>
@@ -16,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -47,7 +49,7 @@ struct faults {
 };
 
 static struct faults *faults;
-static uint64_t failed[64][2]; /* files whose sync failed: device, inode */
+static uint64_t failed[64][3]; /* files whose sync failed: device, inode and its generation */
 static unsigned failed_count;
 
 static long call(long number, const greg_t *r)
@@ -115,11 +117,14 @@ static int is_inside(long number, const greg_t *r)
 static void note_sync(int fd, int fails)
 {
 	struct stat file;
+	long generation = 0; /* a number of an inode is given out again, with another one */
 
 	if (fstat(fd, &file) != 0 || !S_ISREG(file.st_mode))
 		return;
+	ioctl(fd, FS_IOC_GETVERSION, &generation);
 	for (unsigned at = 0; at < failed_count && at < 64; at++)
-		if (failed[at][0] == file.st_dev && failed[at][1] == file.st_ino)
+		if (failed[at][0] == file.st_dev && failed[at][1] == file.st_ino &&
+		    failed[at][2] == (uint64_t)generation)
 			__atomic_add_fetch(&faults->again, 1, __ATOMIC_SEQ_CST);
 	if (!fails)
 		return;
@@ -127,6 +132,7 @@ static void note_sync(int fd, int fails)
 	if (at < 64) {
 		failed[at][0] = file.st_dev;
 		failed[at][1] = file.st_ino;
+		failed[at][2] = (uint64_t)generation;
 	}
 }
 
