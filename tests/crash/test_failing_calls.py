@@ -83,3 +83,26 @@ def test_a_fault_in_the_only_directory_is_told(victim, fault, for_ever):
     statuses = sweep(victim, fault, "data", for_ever)
     # A request to delete many answers 200, with an error for each key.
     assert set(statuses) <= {200, 500, 503, 507}
+
+
+@pytest.mark.parametrize("victim", [THREE], ids=["three"], indirect=True)
+def test_the_index_is_made_anew_elsewhere_when_its_disk_fails(victim):
+    """Only the index: it is written late, so the failure comes out of nowhere."""
+    victim.start()
+    index = f"{victim.server.home}/one/meta/index/"
+    victim.faults.arm(KINDS["write"], index, FAIL, 1, EVER, errno.EIO)
+    for turn in range(500):
+        victim.live(f"failing/{turn}")
+        if "started anew" in victim.server.logged:
+            break
+    assert "started anew" in victim.server.logged, f"SEED={SEED}: it was not noticed"
+    # Whoever met the failure may have been refused; from now on nobody is.
+    refused = len(victim.refused)
+    assert refused <= 1, victim.refused
+    victim.live("after")
+    assert len(victim.refused) == refused, victim.refused
+    check(victim.load)
+    assert (victim.server.home / "two" / "meta" / "index" / "db").exists()
+    victim.server.kill()
+    victim.faults.disarm()
+    victim.start()
