@@ -10,7 +10,7 @@ use model::{
 
 use crate::{
     Guard, Metadata, Result,
-    engine::{Direction, ScanRange, VALUE_BYTES_MAX},
+    engine::{Direction, ScanRange, Sequence, VALUE_BYTES_MAX},
     keys,
     transaction::{Draft, Try, decode_row},
 };
@@ -28,6 +28,11 @@ impl NamedBlob {
     /// Where a walk goes on after this one; see [`Metadata::named_blobs`].
     pub fn row(&self) -> &[u8] {
         &self.guard.key
+    }
+
+    /// The commit that named it or noted where it lies.
+    pub fn changed(&self) -> Sequence {
+        self.guard.version
     }
 }
 

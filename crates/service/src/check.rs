@@ -45,9 +45,12 @@ pub struct CheckReport {
     pub damaged: u64,
     pub repaired: u64,
     pub lost: u64,
-    /// Buckets whose usage counters were wrong, and those that were corrected.
+    /// Usage counters of buckets, references of contents and live bytes of segments that were
+    /// wrong, and those that were corrected.
     pub wrong_counters: u64,
     pub corrected_counters: u64,
+    /// Files of ended processes that nothing names; those whose process is known are removed soon.
+    pub unnamed_files: u64,
     /// The first ones.
     pub faults: Vec<Fault>,
 }
@@ -55,6 +58,7 @@ pub struct CheckReport {
 /// Something that was found wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
+    /// Empty if it is no bucket's.
     pub bucket: String,
     pub key: Option<String>,
     /// As clients call it; or the upload's id.

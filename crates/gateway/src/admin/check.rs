@@ -39,6 +39,7 @@ struct Shown {
     lost: u64,
     wrong_counters: u64,
     corrected_counters: u64,
+    unnamed_files: u64,
     faults: Vec<Fault>,
 }
 
@@ -99,6 +100,7 @@ impl From<CheckReport> for Shown {
             lost: report.lost,
             wrong_counters: report.wrong_counters,
             corrected_counters: report.corrected_counters,
+            unnamed_files: report.unnamed_files,
             faults: faults.collect(),
         }
     }

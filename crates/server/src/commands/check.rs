@@ -116,7 +116,11 @@ fn text_of(report: &Value) -> String {
         ("damaged", "blobs have damaged or missing copies: --repair writes them anew"),
         ("repaired", "blobs had bad copies, which were written anew"),
         ("unreachable", "blobs have copies in directories that do not answer"),
-        ("wrong_counters", "buckets had wrong usage counters"),
+        (
+            "unnamed_files",
+            "files are named by nothing: they go after a start, if their origin is known",
+        ),
+        ("wrong_counters", "counters were wrong"),
         ("corrected_counters", "of them were corrected"),
     ] {
         if number(name) > 0 {

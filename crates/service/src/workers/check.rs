@@ -12,7 +12,7 @@ use model::{
     records::{Bucket, ObjectData},
 };
 
-use super::{Progress, Worker};
+use super::{Progress, Worker, reckon::Reckoning};
 use crate::{
     Result, Service,
     check::{CheckReport, Fault, Health},
@@ -34,6 +34,8 @@ struct Walk {
     done: Option<BucketName>,
     /// Contents that several versions share and that are not intact.
     known: HashMap<ContentId, Health>,
+    /// If all buckets are checked.
+    reckoning: Option<Reckoning>,
 }
 
 struct InBucket {
@@ -64,7 +66,11 @@ impl Worker for Check {
             self.0 = None;
             return Ok(Progress::Idle);
         };
-        let walk = self.0.get_or_insert_with(|| Walk { report: asked, ..Walk::default() });
+        let begin = || {
+            let reckoning = asked.wish.bucket.is_none().then(|| Reckoning::begin(service));
+            Walk { report: asked, reckoning, ..Walk::default() }
+        };
+        let walk = self.0.get_or_insert_with(begin);
         match walk.step(service).await {
             Ok(Progress::More) => {}
             Ok(_) => walk.report.running = false,
@@ -100,14 +106,21 @@ impl Walk {
         Ok(Progress::More)
     }
 
-    async fn next_bucket(&mut self, service: &Service) -> Result<Progress> {
+    /// After the last bucket.
+    async fn reckon(&mut self, service: &Arc<Service>) -> Result<Progress> {
+        let Some(reckoning) = &mut self.reckoning else { return Ok(Progress::Idle) };
+        let ended = reckoning.step(service, &mut self.report).await?;
+        Ok(if ended { Progress::Idle } else { Progress::More })
+    }
+
+    async fn next_bucket(&mut self, service: &Arc<Service>) -> Result<Progress> {
         let metadata = &service.metadata;
         let next = match (&self.report.wish.bucket, &self.done) {
             (Some(_), Some(_)) => None,
             (Some(name), None) => metadata.bucket(name).await?.map(|(bucket, _)| bucket),
             (None, done) => metadata.next_bucket(done.as_ref()).await?,
         };
-        let Some(bucket) = next else { return Ok(Progress::Idle) };
+        let Some(bucket) = next else { return self.reckon(service).await };
         let usage_before = metadata.usage(&Scope::Bucket(bucket.id)).await?;
         let place = Place::Versions { after: None };
         self.bucket = Some(InBucket { bucket, usage_before, counted: Usage::default(), place });
@@ -128,6 +141,9 @@ impl Walk {
             *after = Some((found.key.clone(), found.version.id));
             if let Some(object) = &found.version.object {
                 self.report.objects += 1;
+                if let Some(reckoning) = &mut self.reckoning {
+                    reckoning.name(object.content);
+                }
                 let mut health = self.check_object(service, object).await?;
                 if health == Health::Gone && still_there(service, &at.bucket, &found).await? {
                     health = Health::Lost;

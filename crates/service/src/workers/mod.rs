@@ -4,6 +4,7 @@ mod check;
 mod moving;
 mod origins;
 mod placement;
+mod reckon;
 mod reclaim;
 mod repair;
 mod scrub;

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use blobs::{BlobId, CopyAt, FileCursor, SegmentInfo, SegmentKey, StrayFile};
+use blobs::{BlobId, FileCursor, SegmentInfo, SegmentKey, StrayFile};
 
 use super::{Progress, Worker, origins::Origins};
 use crate::{Result, Service};
@@ -130,10 +130,7 @@ impl Service {
     /// Removes a file unless it is a copy that counts.
     async fn remove_stray(&self, file: &StrayFile) -> Result<()> {
         let _turn = self.turns.take(file.blob.0).await;
-        let named = self.metadata.blob_location(&file.blob.0).await?;
-        let named = named.map(|named| self.decode_location(&named)).transpose()?;
-        let counts = |copy: &CopyAt| copy.directory == file.directory;
-        if !named.is_some_and(|named| named.copies.iter().any(counts)) {
+        if !self.counts(file).await? {
             self.blobs.remove_file(file.directory, file.blob).await?;
         }
         Ok(())

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use metadata::engine::{Add, Commit, Engine as _};
+use metadata::engine::{Add, Commit, Direction, Engine as _, ScanRange};
 use model::{Condition, names::VersionSelector, records::Versioning};
 use service::{
     check::{CheckReport, CheckWish, ReadCheck, StartCheck},
@@ -20,7 +20,14 @@ impl Client {
     }
 
     async fn check(&self, repair: bool) -> CheckReport {
-        let wish = CheckWish { bucket: Some(name(BUCKET)), repair };
+        self.check_as(CheckWish { bucket: Some(name(BUCKET)), repair }).await
+    }
+
+    async fn check_all(&self, repair: bool) -> CheckReport {
+        self.check_as(CheckWish { bucket: None, repair }).await
+    }
+
+    async fn check_as(&self, wish: CheckWish) -> CheckReport {
         self.start_check(wish).await.expect("it begins");
         let mut caller = self.caller.clone();
         caller.facts.root = true;
@@ -231,4 +238,67 @@ async fn a_pass_goes_on_where_it_was() {
     assert_eq!(pass(&mut Scrub::default(), &store).await, 2, "150 were left");
     let after = state(&store).await;
     assert_eq!((after.blobs, after.after), (250, None));
+}
+
+/// A counter is changed behind the service's back, and found and mended by a check of everything.
+#[tokio::test]
+async fn miscounted_references_and_segments_are_found_and_mended() {
+    for key in [b"r", b"S"] {
+        let (store, client) = filled(21).await;
+        assert_tidy(&store, 21).await;
+        let rows = range(&store, key[0]).await;
+        let (row, _) = rows.first().expect("there is such a counter").clone();
+        for amount in [1, -1] {
+            let add = Add { key: row.clone(), amount, minimum: None, maximum: None };
+            let commit = Commit { add: vec![add], ..Commit::default() };
+            store.engine.commit(commit).await.expect("it is changed");
+            let report = client.check_all(false).await;
+            assert_eq!(report.wrong_counters, 1, "{report:?}");
+            assert!(!report.is_clean());
+            let report = client.check_all(true).await;
+            assert_eq!((report.wrong_counters, report.corrected_counters), (1, 1), "{report:?}");
+            let report = client.check_all(false).await;
+            assert!(report.is_clean() && report.wrong_counters == 0, "{report:?}");
+        }
+        assert_tidy(&store, 21).await;
+    }
+}
+
+/// What changes while it is checked is never taken for wrong.
+#[tokio::test]
+async fn a_check_beside_writers_finds_nothing() {
+    for seed in crate::seeds(6) {
+        let (store, client) = filled(seed).await;
+        let work = async {
+            for number in 0..60_u32 {
+                let key = format!("k{}", number % 7);
+                client.put(&key, &large()[..(number as usize * 997) % 20_000]).await.expect("put");
+                let condition = service::objects::write::WriteCondition::default();
+                client.copy(&key, "other", condition).await.expect("copied");
+                if number % 3 == 0 {
+                    client.delete(&key).await.expect("deleted");
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        let check = async {
+            for _ in 0..8 {
+                let report = client.check_all(false).await;
+                assert!(report.is_clean() && report.wrong_counters == 0, "{report:?}, SEED={seed}");
+            }
+        };
+        let free = async {
+            for _ in 0..8 {
+                crate::Workers::default().finish(&store).await.expect("they work");
+            }
+        };
+        tokio::join!(work, check, free);
+        let report = client.check_all(false).await;
+        assert!(report.is_clean(), "{report:?}");
+    }
+}
+
+async fn range(store: &Store, family: u8) -> Vec<(Vec<u8>, metadata::engine::Row)> {
+    let range = ScanRange { start: vec![family], end: vec![family + 1] };
+    store.engine.scan(&range, 100, Direction::Forward).await.expect("it reads").rows
 }
