@@ -98,7 +98,7 @@ impl Service {
         if let Err(error) = told {
             // It is absent or has failed. At a later start it would only join again.
             let directory = &leaving.path;
-            tracing::warn!(directory, %error, "keys and the note that it holds metadata stay there");
+            tracing::warn!(directory, %error, "keys and the note about metadata stay there");
         }
         Ok(())
     }
