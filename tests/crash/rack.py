@@ -50,6 +50,25 @@ class Rack:
         if self.chance.random() < 0.3:
             self.cut_while_starting(0.6)
 
+    def copy_under_load(self, load: Load):
+        """Copies all disks at one moment while the load runs, and goes on with the copies."""
+        load.begin()
+        load.wait_for(acknowledged=self.chance.randrange(5, 400))
+        for disk in self.disks:
+            disk.freeze()
+        copies = [disk.copied_image() for disk in self.disks]
+        load.crashing.set()
+        # It ends before anything that waits is answered.
+        self.server.process.kill()
+        for disk in self.disks:
+            disk.thaw()
+        self.server.kill()
+        load.end()
+        for disk, copy in zip(self.disks, copies, strict=True):
+            disk.unmount()
+            copy.replace(disk.image)
+            disk.mount()
+
     def cut_while_starting(self, seconds_max: float):
         """Starts the server and cuts the power soon after, ready or not."""
         self.server.begin()

@@ -82,6 +82,19 @@ def test_no_acknowledged_write_is_lost_by_a_power_cut(tmp_path, kind):
 
 
 @every_kind
+@pytest.mark.timeout(60 + 60 * FIRST_STARTS)
+def test_snapshots_of_the_disks_of_a_running_server_are_a_store(tmp_path, kind):
+    demand_disks()
+    with rack(tmp_path, random.Random(SEED), kind) as running:
+        load = begin(running)
+        for _ in range(FIRST_STARTS):
+            running.copy_under_load(load)
+            start_and_check(running, load)
+        running.server.stop()
+    print(f"\nSEED={SEED}: {kind}, {FIRST_STARTS} snapshots, {load.acknowledged_ever} acknowledged")
+
+
+@every_kind
 @pytest.mark.timeout(60 + 90 * CYCLES_WITH_LOSS)
 def test_nor_if_one_directory_is_lost_with_it(tmp_path, kind):
     demand_disks()

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 SHUTDOWN = 0x8004587D  # EXT4_IOC_SHUTDOWN, the same number as XFS_IOC_GOINGDOWN
+FREEZE, THAW = 0xC0045877, 0xC0045878  # FIFREEZE, FITHAW
 WITHOUT_LOG = struct.pack("=I", 2)  # nothing is written any more, not even the journal
 IMAGE_BYTES = 3 << 30  # sparse; the metadata sets 384 MiB aside, the blobs keep 256 MiB free
 UNMOUNT_ATTEMPTS = 50
@@ -62,6 +63,20 @@ class Disk:
                 if attempt == UNMOUNT_ATTEMPTS - 1:
                     raise
                 time.sleep(0.1)
+
+    def freeze(self):
+        """Lets every write wait, with what is on the disk being whole, as before a snapshot of it."""
+        fcntl.ioctl(self.handle, FREEZE, 0)
+
+    def thaw(self):
+        """Lets writes go on."""
+        fcntl.ioctl(self.handle, THAW, 0)
+
+    def copied_image(self) -> Path:
+        """A copy of what is on the disk now; freeze it first."""
+        copy = self.image.with_suffix(".copy")
+        run("cp", "--sparse=always", self.image, copy)
+        return copy
 
     def wipe(self):
         """Empties it, as if somebody had put a new disk in its place."""
