@@ -13,6 +13,7 @@
 
 mod bucket_limit;
 mod checking;
+mod clocks;
 mod conditional_writes;
 mod emptying;
 mod origins;
