@@ -4,6 +4,7 @@
 //! itself: its steps are written for whatever a crash can leave, so they also suit an index that
 //! failed, a directory that works again, and other directories.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -181,6 +182,8 @@ pub struct Supervisor {
     generation: u64,
     /// Starts in a row that did not help.
     attempts: u32,
+    /// Directories that were asked whether they work and have not answered.
+    asked: BTreeMap<MemberId, Receiver<bool>>,
 }
 
 impl Supervisor {
@@ -194,7 +197,16 @@ impl Supervisor {
             retry_at: Mutex::new(None),
         };
         let (core, found) = (Arc::new(core), Vec::new());
-        Self { core, settings, origins, found, inbox, generation: 0, attempts: 0 }
+        Self {
+            core,
+            settings,
+            origins,
+            found,
+            inbox,
+            generation: 0,
+            attempts: 0,
+            asked: BTreeMap::new(),
+        }
     }
 
     pub fn core(&self) -> Arc<Core> {
@@ -211,7 +223,7 @@ impl Supervisor {
             if self.found.iter().any(|found| found.id == id) {
                 continue;
             }
-            match origin.open(self.generation == 0) {
+            match self.open(origin) {
                 Ok(found) => self.found.push(found),
                 Err(error) => {
                     let id = members::name(&id);
@@ -233,6 +245,17 @@ impl Supervisor {
             Serving::start(&self.settings, recovered, shared, (generation, index_failed))?;
         self.core.slot.send_replace(Slot::Serving(Arc::new(serving)));
         Ok(report)
+    }
+
+    /// Opens a directory. After the first start also locks it: what hangs in the one opened before
+    /// may hold the lock still, and then this one is left out.
+    fn open(&self, origin: &Origin) -> io::Result<Found> {
+        let first = self.generation == 0;
+        let found = origin.open(first)?;
+        if !first {
+            found.files.lock()?;
+        }
+        Ok(found)
     }
 
     pub fn run(mut self) {
@@ -303,18 +326,22 @@ impl Supervisor {
     /// Starts anew; if that fails it is tried again later.
     fn again(&mut self) {
         self.stop_serving();
+        self.put_off();
+        self.let_go_of_failed();
+        match self.start(&mut |_| {}) {
+            Ok(_) => tracing::warn!("metadata was started anew and is served again"),
+            Err(error) => tracing::error!(%error, "metadata cannot be served"),
+        }
+    }
+
+    /// Puts the next attempt off, the longer the more there were.
+    fn put_off(&mut self) {
         let mut retry_at = self.core.retry_at.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         let good = retry_at.is_none_or(|at| now.saturating_duration_since(at) > GOOD_FOR);
         self.attempts = if good { 0 } else { self.attempts + 1 };
         let pause = 1 << self.attempts.min(RETRY_DOUBLINGS);
         *retry_at = Some(now + self.settings.retry_after * pause);
-        drop(retry_at);
-        self.let_go_of_failed();
-        match self.start(&mut |_| {}) {
-            Ok(_) => tracing::warn!("metadata was started anew and is served again"),
-            Err(error) => tracing::error!(%error, "metadata cannot be served"),
-        }
     }
 
     /// Those that failed are opened anew, if they can be: their files may be others now.
@@ -345,10 +372,33 @@ impl Supervisor {
             return self.again();
         }
         let failed = self.failed();
-        let mut back = self.origins.iter().filter(|origin| failed.contains(&origin.id()));
-        if back.any(|origin| probe(origin.clone(), self.settings.io_timeout)) {
+        let back: Vec<_> =
+            self.origins.iter().filter(|origin| failed.contains(&origin.id())).cloned().collect();
+        if back.is_empty() {
+            return;
+        }
+        if back.into_iter().any(|origin| self.works(origin)) {
             tracing::warn!("a metadata directory works again; it is taken back");
             self.again();
+        } else {
+            self.put_off();
+        }
+    }
+
+    /// Whether what is written to a directory and synced comes back, in time. One that does not
+    /// answer is not asked again before it has.
+    fn works(&mut self, origin: Origin) -> bool {
+        let id = origin.id();
+        let answers = match self.asked.remove(&id) {
+            Some(answers) => answers,
+            None => probe(origin),
+        };
+        match answers.recv_timeout(LOOK_EVERY) {
+            Err(RecvTimeoutError::Timeout) => {
+                self.asked.insert(id, answers);
+                false
+            }
+            answer => answer.unwrap_or(false),
         }
     }
 
@@ -394,8 +444,8 @@ impl Supervisor {
     }
 }
 
-/// Whether what is written to a directory and synced comes back, in time.
-fn probe(origin: Origin, timeout: Duration) -> bool {
+/// Writes to a directory, syncs and reads, on a thread of its own.
+fn probe(origin: Origin) -> Receiver<bool> {
     let (answer, answers) = channel();
     let attempt = move || {
         let files = origin.open(false)?.files;
@@ -405,7 +455,8 @@ fn probe(origin: Origin, timeout: Duration) -> bool {
         Ok::<_, io::Error>(read.as_deref() == Some(PROBE))
     };
     let thread = std::thread::Builder::new().name("metadata-probe".to_owned());
-    // One that hangs is left alone.
-    let begun = thread.spawn(move || answer.send(attempt().unwrap_or(false)));
-    begun.is_ok() && answers.recv_timeout(timeout).unwrap_or(false)
+    if let Err(error) = thread.spawn(move || answer.send(attempt().unwrap_or(false))) {
+        tracing::warn!(%error, "no thread to look at a directory");
+    }
+    answers
 }
