@@ -18,6 +18,7 @@ use crate::identifiers::{BlobId, DirectoryId, IncarnationId};
 use crate::location::{Location, Place};
 use crate::placement::{Candidate, choose};
 use crate::reader::BlobReader;
+use crate::room::Room;
 use crate::segments::Appender;
 use crate::settings::Settings;
 use crate::volume::{DirectoryStatus, Volume};
@@ -37,6 +38,7 @@ pub(crate) struct Inner {
     pub incarnation: IncarnationId,
     pub members: Vec<Member>,
     pub damage: DamageQueue,
+    pub room: Arc<Room>,
     pub runtime: Handle,
     closed: AtomicBool,
     attempts: AtomicU64,
@@ -73,6 +75,7 @@ impl Blobs {
         join_all(members.iter().map(|member| prepare(&member.volume))).await;
         let inner = Inner {
             damage: DamageQueue::new(settings.damaged_queue_length),
+            room: Room::new(settings.waiting_bytes_max),
             settings,
             incarnation,
             members,
@@ -90,6 +93,11 @@ impl Blobs {
     ///   [`DESCRIPTION_BYTES_MAX`](crate::DESCRIPTION_BYTES_MAX), checked when it is finished.
     pub fn create(&self, region: &str, id: BlobId, description: Bytes) -> BlobWriter {
         BlobWriter::new(Arc::clone(&self.inner), region, id, description)
+    }
+
+    /// The memory that all writers share.
+    pub fn room(&self) -> &Arc<Room> {
+        &self.inner.room
     }
 
     /// Reads `range` of a blob, checking every chunk before it is handed out.
