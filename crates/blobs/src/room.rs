@@ -6,8 +6,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::error::{Error, Result};
+
 /// Bytes a writer may gather while more than half is in use.
 const SHORT_BYTES: usize = 128 * 1024;
+/// What a body costs beside the bytes that were gathered of it, on its way here.
+const BODY_BYTES: usize = 64 * 1024;
 /// Bytes a writer may gather while all is in use.
 const LEAST_BYTES: usize = 16 * 1024;
 
@@ -26,6 +30,23 @@ impl Room {
     /// Counts for one holder, from nothing.
     pub fn hold(self: &Arc<Self>) -> Held {
         Held { room: Arc::clone(self), bytes: 0 }
+    }
+
+    /// Counts what a body costs as long as it comes in; the smallest cost nothing.
+    ///
+    /// - `announced_bytes`: how long it will be, if that is known.
+    ///
+    /// # Errors
+    /// [`Error::Overloaded`] if all is in use.
+    pub fn begin(self: &Arc<Self>, announced_bytes: Option<u64>) -> Result<Held> {
+        let mut held = self.hold();
+        if announced_bytes.is_none_or(|bytes| bytes > LEAST_BYTES as u64) {
+            if self.is_used_up() {
+                return Err(Error::Overloaded);
+            }
+            held.add(BODY_BYTES);
+        }
+        Ok(held)
     }
 
     /// How much one holder should gather, of `full` bytes that would be best.
@@ -90,9 +111,13 @@ mod tests {
         assert_eq!((room.share(full), room.is_used_up()), (LEAST_BYTES, true));
         let handed_over = first.take();
         drop(first);
+        assert!(room.begin(None).is_err() && room.begin(Some(LEAST_BYTES as u64 + 1)).is_err());
+        assert!(room.begin(Some(LEAST_BYTES as u64)).is_ok(), "the smallest are always taken");
         assert!(room.is_used_up(), "what was handed over still counts");
         drop(handed_over);
         second.clear();
         assert_eq!(room.share(full), full);
+        let _body = room.begin(None).unwrap();
+        assert!(room.is_used_up(), "a body costs something before its bytes come");
     }
 }

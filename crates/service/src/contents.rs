@@ -191,6 +191,7 @@ impl Service {
         let mut writer = self.blobs.create(region, id, Bytes::new());
         let room = self.blobs.room();
         let mut held = room.hold();
+        let _cost = room.begin(body.length_bytes())?;
         let mut digester = Digester::new(body.wants_sha256(), body.algorithm());
         let mut size_bytes = 0;
         loop {
