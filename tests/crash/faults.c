@@ -1,4 +1,4 @@
-/* Preloaded into the server: the N-th call that reaches a file kills it, fails or is cut short.
+/* Preloaded into the server: the N-th call that reaches a file kills it, fails, is cut short or slow.
  *
  * A filter traps system calls wherever they are made, also past the C library. What is to happen
  * stands in a mapped file, FAULTS, which the test changes while the server runs; crash/faults.py
@@ -23,6 +23,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <ucontext.h>
 #include <unistd.h>
 
@@ -31,7 +32,7 @@
 #endif
 
 enum { WRITE = 1, SYNC = 2, RENAME = 4, UNLINK = 8, READ = 16 };
-enum { KILL = 1, FAIL = 2, SHORT = 3 };
+enum { KILL = 1, FAIL = 2, SHORT = 3, SLOW = 4 };
 
 /* In the sixth register of a call that the filter shall let pass; none of these calls uses it. */
 #define OURS 0x4c41524445524653ull
@@ -39,7 +40,7 @@ enum { KILL = 1, FAIL = 2, SHORT = 3 };
 struct faults {
 	uint64_t kinds;  /* which calls count */
 	uint64_t act;    /* what happens to those that are hit */
-	uint64_t error;  /* with FAIL: the error number */
+	uint64_t error;  /* with FAIL: the error number; with SLOW: milliseconds */
 	uint64_t first;  /* the first call that is hit; 0: none */
 	uint64_t last;   /* the last one */
 	uint64_t counted;
@@ -174,6 +175,12 @@ static long decided(long number, greg_t *r)
 			pause();
 	case FAIL:
 		return -(long)faults->error;
+	case SLOW: {
+		struct timespec pause = { faults->error / 1000, faults->error % 1000 * 1000000 };
+
+		nanosleep(&pause, NULL);
+		return call(number, r);
+	}
 	default:
 		return kind == WRITE || kind == READ ? half(number, r) : call(number, r);
 	}

@@ -1,4 +1,4 @@
-"""Lets the N-th system call of a running server kill it, fail, or be cut short (faults.c)."""
+"""Lets the N-th system call of a running server kill it, fail, be cut short or slow (faults.c)."""
 
 import mmap
 import struct
@@ -7,7 +7,7 @@ from pathlib import Path
 
 WRITE, SYNC, RENAME, UNLINK, READ = 1, 2, 4, 8, 16
 KINDS = {"write": WRITE, "sync": SYNC, "rename": RENAME, "unlink": UNLINK, "read": READ}
-KILL, FAIL, SHORT = 1, 2, 3
+KILL, FAIL, SHORT, SLOW = 1, 2, 3, 4
 EVER = 2**64 - 1
 
 _LAYOUT = struct.Struct("=8Q256s")

@@ -29,20 +29,31 @@ class Server:
     """One process over `directories` (as on the command line) below `home`.
 
     Use it as a context manager. `start` may be called again after `stop` or `kill`; the port
-    then is another one.
+    then is another one. `before` is a command that runs the server's, `settings` the beginning of
+    its configuration file.
     """
 
-    def __init__(self, home: Path, directories=("data",), arguments=(), environment=None):
+    def __init__(
+        self,
+        home: Path,
+        directories=("data",),
+        arguments=(),
+        environment=None,
+        before=(),
+        settings="",
+    ):
         self.home = home
         self.directories = directories
         self.arguments = arguments
         self.environment = environment or {}
+        self.before = before
         self.endpoint = None
         self.process = None
         self.log = home / "server.log"
         home.mkdir(parents=True, exist_ok=True)
         self.config = home / "config.toml"
-        self.config.write_text("\n".join(account.table() for account in (OWNER, OTHER)))
+        tables = (account.table() for account in (OWNER, OTHER))
+        self.config.write_text("\n".join((settings, *tables)))
 
     def __enter__(self):
         self.start()
@@ -64,7 +75,7 @@ class Server:
 
     def begin(self):
         """Starts the process and waits for nothing."""
-        command = [str(BINARY), "serve", "--listen", "127.0.0.1:0"]
+        command = [*self.before, str(BINARY), "serve", "--listen", "127.0.0.1:0"]
         command += ["--config", str(self.config), *self.arguments, *self.directories]
         environment = {k: v for k, v in os.environ.items() if not k.startswith("LARDER_")}
         with self.log.open("a") as log:

@@ -16,6 +16,9 @@ pub enum Error {
     NoSpace,
     #[error("only {possible} of {needed} copies could be stored")]
     TooFewCopies { possible: usize, needed: usize },
+    /// Too much waits to be written already.
+    #[error("too much waits to be written")]
+    Overloaded,
     /// No copy of some chunk is intact.
     #[error("blob {0} is damaged in every copy")]
     Damaged(BlobId),

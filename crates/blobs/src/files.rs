@@ -7,6 +7,7 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::identifiers::{BlobId, IncarnationId};
 use crate::volume::Volume;
@@ -27,6 +28,7 @@ pub(crate) struct FileCopy {
     blob: BlobId,
     end: u64,
     synced: u64,
+    _open: OwnedSemaphorePermit,
 }
 
 impl FileCopy {
@@ -38,8 +40,9 @@ impl FileCopy {
         attempt: u64,
     ) -> io::Result<Self> {
         let name = format!("tmp/{incarnation}-{blob}-{attempt:x}");
+        let open = volume.one_more_file()?;
         volume.create(&name).await?;
-        Ok(Self { volume, name, blob, end: 0, synced: 0 })
+        Ok(Self { volume, name, blob, end: 0, synced: 0, _open: open })
     }
 
     pub async fn append(&mut self, parts: Vec<Bytes>) -> io::Result<()> {

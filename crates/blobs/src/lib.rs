@@ -30,6 +30,7 @@ mod orphans;
 pub mod placement;
 mod reader;
 mod repair;
+mod room;
 mod scrub;
 mod segments;
 mod settings;
@@ -48,6 +49,7 @@ pub use identifiers::{BlobId, DirectoryId, IncarnationId, SegmentId, SegmentKey,
 pub use location::{CopyAt, Location, Place};
 pub use orphans::{FileCursor, FilePage, StrayFile};
 pub use reader::BlobReader;
+pub use room::{Held, Room};
 pub use scrub::{CopyReport, RecordPage, SegmentInfo, SegmentRecord};
 pub use settings::Settings;
 pub use store::Blobs;

@@ -29,6 +29,10 @@ pub struct Settings {
     pub slow_read: Duration,
     /// How old a known figure of free space may be.
     pub space_refresh: Duration,
+    /// Bytes that wait to be written, all writers together, beyond which nothing large is begun.
+    pub waiting_bytes_max: usize,
+    /// Files of large blobs that are written at the same time, in each directory.
+    pub writing_files_max: usize,
     /// Findings kept for repair; more are counted and dropped.
     pub damaged_queue_length: usize,
 }
@@ -46,6 +50,8 @@ impl Default for Settings {
             retry_after: Duration::from_secs(5),
             slow_read: Duration::from_millis(100),
             space_refresh: Duration::from_secs(1),
+            waiting_bytes_max: 64 * 1024 * 1024,
+            writing_files_max: 4096,
             damaged_queue_length: 4096,
         }
     }

@@ -20,6 +20,7 @@ use crate::identity;
 use crate::location::{Location, Place};
 use crate::placement::{Candidate, choose};
 use crate::reader::BlobReader;
+use crate::room::Room;
 use crate::segments::Appender;
 use crate::settings::Settings;
 use crate::volume::{DirectoryStatus, Volume};
@@ -42,6 +43,7 @@ pub(crate) struct Inner {
     /// Of the next segment; no two of this incarnation have the same.
     segments: Arc<AtomicU64>,
     pub damage: DamageQueue,
+    pub room: Arc<Room>,
     pub runtime: Handle,
     closed: AtomicBool,
     attempts: AtomicU64,
@@ -72,6 +74,7 @@ impl Blobs {
         let inner = Inner {
             store: store.unwrap_or(StoreId([0; 16])),
             damage: DamageQueue::new(settings.damaged_queue_length),
+            room: Room::new(settings.waiting_bytes_max),
             settings,
             incarnation,
             members: RwLock::new(Arc::new([])),
@@ -184,6 +187,11 @@ impl Blobs {
     ///   [`DESCRIPTION_BYTES_MAX`](crate::DESCRIPTION_BYTES_MAX), checked when it is finished.
     pub fn create(&self, region: &str, id: BlobId, description: Bytes) -> BlobWriter {
         BlobWriter::new(Arc::clone(&self.inner), region, id, description)
+    }
+
+    /// The memory that all writers share.
+    pub fn room(&self) -> &Arc<Room> {
+        &self.inner.room
     }
 
     /// Reads `range` of a blob, checking every chunk before it is handed out.

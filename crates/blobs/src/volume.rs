@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 
 use crate::directory::Directory;
@@ -94,6 +95,7 @@ pub(crate) struct Volume {
     path: PathBuf,
     /// `None` while the directory is absent.
     disk: RwLock<Option<Arc<dyn Disk>>>,
+    writing_files: Arc<Semaphore>,
     health: Mutex<Health>,
     /// Is being emptied: takes nothing new.
     draining: AtomicBool,
@@ -120,6 +122,7 @@ impl Volume {
             identity: directory.identity,
             path: directory.path,
             disk: RwLock::new(directory.disk),
+            writing_files: Arc::new(Semaphore::new(settings.writing_files_max)),
             health: Mutex::new(Health {
                 state,
                 space: Space::default(),
@@ -267,6 +270,15 @@ impl Volume {
 
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Leave to have one more file open for writing.
+    ///
+    /// # Errors
+    /// As if the process had no descriptor left, before it really has none for anything else.
+    pub fn one_more_file(&self) -> io::Result<OwnedSemaphorePermit> {
+        let leave = Arc::clone(&self.writing_files).try_acquire_owned();
+        leave.map_err(|_| io::Error::from_raw_os_error(EMFILE))
     }
 
     pub async fn create(&self, file: &str) -> io::Result<()> {

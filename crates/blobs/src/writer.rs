@@ -17,9 +17,11 @@ use crate::files::FileCopy;
 use crate::format::{ChunkEncoder, DESCRIPTION_BYTES_MAX, Record, file_header, file_trailer};
 use crate::identifiers::BlobId;
 use crate::location::{CopyAt, Location, Place};
+use crate::room::Held;
 use crate::store::Inner;
 
-/// Bytes gathered before they are written; twice this is held by a writer at most.
+/// Bytes gathered before they are written, while there is room; twice this is held by a writer at
+/// most.
 const BATCH_BYTES: usize = 1024 * 1024;
 /// Pieces shorter than this are copied together, or the list of pieces would outweigh them.
 const SHORT_PIECE_BYTES: usize = 4096;
@@ -32,6 +34,8 @@ pub struct BlobWriter {
     description: Bytes,
     size_bytes: u64,
     pieces: Pieces,
+    /// Counts `pieces`.
+    held: Held,
     large: Option<LargeWriter>,
 }
 
@@ -39,7 +43,8 @@ impl BlobWriter {
     pub(crate) fn new(inner: Arc<Inner>, region: &str, blob: BlobId, description: Bytes) -> Self {
         let region = region.to_owned();
         let pieces = Pieces::default();
-        Self { inner, region, blob, description, size_bytes: 0, pieces, large: None }
+        let held = inner.room.hold();
+        Self { inner, region, blob, description, size_bytes: 0, pieces, held, large: None }
     }
 
     /// Replaces the description. It is written last, so it may tell what the bytes turned out to
@@ -59,13 +64,23 @@ impl BlobWriter {
     pub async fn write(&mut self, bytes: Bytes) -> Result<()> {
         self.inner.check_open()?;
         self.size_bytes += bytes.len() as u64;
+        self.held.add(bytes.len());
         self.pieces.push(bytes);
-        if self.large.is_none() && self.pieces.bytes > self.inner.settings.small_blob_bytes {
+        let room = &self.inner.room;
+        let small_bytes = room.share(self.inner.settings.small_blob_bytes);
+        if self.large.is_none() && self.pieces.bytes > small_bytes {
+            if room.is_used_up() {
+                return Err(Error::Overloaded);
+            }
             self.large = Some(LargeWriter::begin(&self.inner, &self.region, self.blob).await?);
         }
         match &mut self.large {
-            Some(large) if self.pieces.bytes >= BATCH_BYTES => {
-                large.write(self.pieces.take()).await
+            Some(large) if self.pieces.bytes >= self.inner.room.share(BATCH_BYTES) => {
+                large.write(self.pieces.take(), self.held.take()).await?;
+                match self.inner.room.is_used_up() {
+                    true => large.settle().await,
+                    false => Ok(()),
+                }
             }
             _ => Ok(()),
         }
@@ -86,7 +101,9 @@ impl BlobWriter {
                 let record = Record::new(self.blob, &self.description, pieces);
                 append_record(&self.inner, &self.region, record, &[]).await?
             }
-            Some(large) => large.finish(pieces, self.size_bytes, &self.description).await?,
+            Some(large) => {
+                large.finish(pieces, self.held.take(), self.size_bytes, &self.description).await?
+            }
         };
         Ok(Location { blob: self.blob, size_bytes: self.size_bytes, copies })
     }
@@ -183,12 +200,16 @@ impl LargeWriter {
         }
     }
 
-    async fn write(&mut self, pieces: Vec<Bytes>) -> Result<()> {
+    async fn write(&mut self, pieces: Vec<Bytes>, held: Held) -> Result<()> {
         let mut parts = Vec::with_capacity(2 * pieces.len());
         pieces.into_iter().for_each(|piece| self.encoder.push(piece, &mut parts));
         self.settle().await?;
         let copies = mem::take(&mut self.copies);
-        self.step = Some(self.inner.runtime.spawn(append_to_all(copies, parts)));
+        self.step = Some(self.inner.runtime.spawn(async move {
+            let copies = append_to_all(copies, parts).await;
+            drop(held);
+            copies
+        }));
         Ok(())
     }
 
@@ -208,10 +229,11 @@ impl LargeWriter {
     async fn finish(
         &mut self,
         pieces: Vec<Bytes>,
+        held: Held,
         size_bytes: u64,
         description: &Bytes,
     ) -> Result<Vec<CopyAt>> {
-        self.write(pieces).await?;
+        self.write(pieces, held).await?;
         self.settle().await?;
         let mut end = Vec::new();
         self.encoder.finish(&mut end);

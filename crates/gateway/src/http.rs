@@ -5,6 +5,8 @@
 //! answered by it with 400 or 408 and an empty body.
 
 mod answer;
+mod crowd;
+mod farewell;
 mod head;
 mod watch;
 
@@ -14,7 +16,10 @@ use std::{
     sync::Arc,
 };
 
-use actix_http::{HttpService, KeepAlive, Protocol, Request, Response, body::BoxBody};
+use actix_http::{
+    ConnectionType, HttpService, KeepAlive, Protocol, Request, Response, body::BoxBody,
+    error::DispatchError,
+};
 use actix_rt::net::TcpStream;
 use actix_server::{GracefulShutdownSignal, Server, ServerBuilder, ServerHandle};
 use actix_service::{ServiceFactoryExt as _, fn_service, map_config};
@@ -27,10 +32,14 @@ use service::Service;
 
 use crate::{pipeline, settings::Settings, wire::Presence};
 
-use watch::{Activity, Running as Ongoing, Watched, Watching};
+use crowd::Crowd;
+use farewell::turned_away;
+use watch::{Running as Ongoing, Watched, Watching};
 
 pub use answer::respond;
+pub use crowd::beyond;
 pub use head::{Head, RequestId};
+pub use watch::Activity;
 
 /// A running server.
 pub struct Running {
@@ -71,6 +80,7 @@ pub struct Gateway {
     pub service: Arc<Service>,
     pub settings: Settings,
     pub presence: Arc<Presence>,
+    crowd: Arc<Crowd>,
 }
 
 /// Starts to listen. Must be called within a Tokio runtime.
@@ -86,9 +96,10 @@ pub fn start(service: Arc<Service>, settings: Settings) -> io::Result<Running> {
     let mut builder = Server::build()
         .workers(workers)
         .disable_signals()
-        .max_concurrent_connections((settings.connections_max / workers).max(1))
+        .max_concurrent_connections(accepted_max(settings.connections_max, workers))
         .shutdown_timeout(settings.stop_timeout.as_secs());
-    let gateway = Arc::new(Gateway { service, settings, presence });
+    let crowd = Crowd::new(settings.connections_max);
+    let gateway = Arc::new(Gateway { service, settings, presence, crowd });
     let mut addresses = Vec::new();
     for address in &gateway.settings.listen {
         let listener = TcpListener::bind(address)?;
@@ -102,6 +113,13 @@ pub fn start(service: Arc<Service>, settings: Settings) -> io::Result<Running> {
     Ok(Running { addresses, handle: server.handle(), server })
 }
 
+/// What one thread accepts at most: those who are let in, those who are just turned away, and TLS
+/// handshakes, which come first.
+fn accepted_max(connections_max: usize, workers: usize) -> usize {
+    let all = connections_max.saturating_add(2 * beyond(connections_max));
+    all.div_ceil(workers).max(2)
+}
+
 /// HTTP/1.1 without TLS.
 fn listen_plain(
     builder: ServerBuilder,
@@ -111,11 +129,20 @@ fn listen_plain(
     let signal = builder.graceful_shutdown_signal();
     let edge = Edge { gateway: gateway.clone(), secure: false };
     builder.listen("larder", listener, move || {
-        let timeout = edge.gateway.settings.head_timeout;
-        fn_service(move |io: TcpStream| async move {
-            let peer = io.peer_addr().ok();
-            without_delay(&io);
-            Ok((Watched::new(io, Some(timeout)), Protocol::Http1, peer))
+        let settings = &edge.gateway.settings;
+        let (timeout, linger) = (settings.head_timeout, settings.linger);
+        let crowd = edge.gateway.crowd.clone();
+        fn_service(move |io: TcpStream| {
+            let guest = crowd.enter();
+            async move {
+                let Some(guest) = guest else {
+                    turned_away(io).await;
+                    return Err(refused());
+                };
+                let peer = io.peer_addr().ok();
+                without_delay(&io);
+                Ok((Watched::new(io, Some(timeout), linger, Some(guest)), Protocol::Http1, peer))
+            }
         })
         .and_then(http_service!(edge, signal))
     })
@@ -133,25 +160,36 @@ fn listen_tls(
     let mut tls = tls.clone();
     tls.alpn_protocols.splice(0..0, [b"h2".to_vec(), b"http/1.1".to_vec()]);
     builder.listen("larder-tls", listener, move || {
-        let timeout = edge.gateway.settings.head_timeout;
+        let settings = &edge.gateway.settings;
+        let (timeout, linger) = (settings.head_timeout, settings.linger);
+        let crowd = edge.gateway.crowd.clone();
         let mut acceptor = Acceptor::new(tls.clone());
         acceptor.set_handshake_timeout(timeout);
         acceptor
             .map_err(TlsError::into_service_error)
-            .and_then(move |io: TlsStream<TcpStream>| async move {
-                let (tcp, session) = io.get_ref();
-                let (peer, is_h2) = (tcp.peer_addr().ok(), session.alpn_protocol() == Some(b"h2"));
-                without_delay(tcp);
-                // HTTP/2 has other requests running while a head is on its way.
-                let (protocol, timeout) = match is_h2 {
-                    true => (Protocol::Http2, None),
-                    false => (Protocol::Http1, Some(timeout)),
-                };
-                Ok((Watched::new(io, timeout), protocol, peer))
+            .and_then(move |io: TlsStream<TcpStream>| {
+                let guest = crowd.enter();
+                async move {
+                    let (tcp, session) = io.get_ref();
+                    let Some(guest) = guest else { return Err(TlsError::Service(refused())) };
+                    let (peer, is_h2) =
+                        (tcp.peer_addr().ok(), session.alpn_protocol() == Some(b"h2"));
+                    without_delay(tcp);
+                    // HTTP/2 has other requests running while a head is on its way.
+                    let (protocol, timeout) = match is_h2 {
+                        true => (Protocol::Http2, None),
+                        false => (Protocol::Http1, Some(timeout)),
+                    };
+                    Ok((Watched::new(io, timeout, linger, Some(guest)), protocol, peer))
+                }
             })
             .and_then(http_service!(edge, signal).map_err(TlsError::Service))
             .map_init_err(|_| ())
     })
+}
+
+fn refused() -> DispatchError {
+    DispatchError::Io(io::ErrorKind::ConnectionRefused.into())
 }
 
 /// Sends small answers at once. That it fails is no reason to serve nobody.
@@ -201,16 +239,20 @@ async fn admit(edge: Edge, request: Request) -> Result<Request, Response<BoxBody
     let ongoing = request.conn_data::<Activity>().map(Activity::begin);
     let id = RequestId::new(edge.gateway.service.entropy());
     let head = Head::new(request.head(), edge.secure, &edge.gateway.settings, id.clone());
-    match pipeline::admit(&edge.gateway, head).await {
+    match pipeline::admit(&edge.gateway, head, has_place(request.conn_data())).await {
         Ok(()) => {
             request.extensions_mut().insert((id, ongoing));
             Ok(request)
         }
         Err(mut refusal) => {
-            refusal.head_mut().set_connection_type(actix_http::ConnectionType::Close);
+            refusal.head_mut().set_connection_type(ConnectionType::Close);
             Err(refusal)
         }
     }
+}
+
+fn has_place(activity: Option<&Activity>) -> bool {
+    activity.is_none_or(Activity::has_place)
 }
 
 /// Answers any request.
@@ -225,7 +267,13 @@ async fn serve(
     let ongoing = ongoing.unwrap_or_else(begin);
     let id = known.unwrap_or_else(|| RequestId::new(edge.gateway.service.entropy()));
     let head = Head::new(request.head(), edge.secure, &edge.gateway.settings, id);
-    let response = pipeline::serve(&edge.gateway, head, payload.into_inner()).await;
+    let activity = request.conn_data::<Activity>().cloned();
+    let has_place = has_place(activity.as_ref());
+    let payload = payload.into_inner();
+    let mut response = pipeline::serve(&edge.gateway, head, payload, activity).await;
+    if !has_place {
+        response.head_mut().set_connection_type(ConnectionType::Close);
+    }
     HttpResponse::from(response).map_body(|_, body| match ongoing {
         Some(ongoing) => BoxBody::new(Watching::new(body, ongoing)),
         None => body,

@@ -33,5 +33,5 @@ mod wire;
 mod xml;
 
 pub use admin::report_json;
-pub use http::{Running, Stopper, start};
+pub use http::{Running, Stopper, beyond, start};
 pub use settings::{MetricsPage, Patience, Settings};

@@ -24,7 +24,7 @@ use crate::{
     encoding::query_pairs,
     errors::{self, Facts},
     health,
-    http::{Gateway, Head, respond},
+    http::{Activity, Gateway, Head, respond},
     metrics,
     operations::{absent, table},
     signature::{self, SignedRequest, Verified},
@@ -38,13 +38,21 @@ use crate::{
 const PARAMETERS_MAX: usize = 200;
 
 /// Answers a request, whatever happens.
-pub async fn serve(gateway: &Arc<Gateway>, head: Head, payload: Payload) -> Response<BoxBody> {
+///
+/// - `activity`: the connection's. If it is beyond those allowed, only health is told.
+pub async fn serve(
+    gateway: &Arc<Gateway>,
+    head: Head,
+    payload: Payload,
+    activity: Option<Activity>,
+) -> Response<BoxBody> {
     let started = Instant::now();
     let span = tracing::info_span!("request", id = %head.id.0, method = %head.method);
     let received = Rc::new(Cell::new(0));
     let patience = gateway.settings.patience;
-    let arriving = Arriving::new(payload, head.framed, patience, received.clone());
-    let mut exchange = Exchange::new(gateway, head);
+    let has_place = activity.as_ref().is_none_or(Activity::has_place);
+    let arriving = Arriving::new(payload, head.framed, patience, received.clone(), activity);
+    let mut exchange = Exchange::new(gateway, head, has_place);
     let outcome = AssertUnwindSafe(exchange.run(Some(arriving)))
         .catch_unwind()
         .instrument(span.clone())
@@ -58,10 +66,14 @@ pub async fn serve(gateway: &Arc<Gateway>, head: Head, payload: Payload) -> Resp
 ///
 /// # Errors
 /// The reply that refuses it.
-pub async fn admit(gateway: &Arc<Gateway>, head: Head) -> Result<(), Response<BoxBody>> {
+pub async fn admit(
+    gateway: &Arc<Gateway>,
+    head: Head,
+    has_place: bool,
+) -> Result<(), Response<BoxBody>> {
     let started = Instant::now();
     let span = tracing::info_span!("admission", id = %head.id.0, method = %head.method);
-    let mut exchange = Exchange::new(gateway, head);
+    let mut exchange = Exchange::new(gateway, head, has_place);
     let outcome = AssertUnwindSafe(exchange.admit())
         .catch_unwind()
         .instrument(span.clone())
@@ -77,12 +89,13 @@ struct Exchange<'g> {
     dialect: Dialect,
     address: Option<Address>,
     operation: &'static str,
+    has_place: bool,
 }
 
 impl<'g> Exchange<'g> {
-    fn new(gateway: &'g Arc<Gateway>, head: Head) -> Self {
+    fn new(gateway: &'g Arc<Gateway>, head: Head, has_place: bool) -> Self {
         let dialect = gateway.settings.default_dialect;
-        Self { gateway, head, dialect, address: None, operation: "Unknown" }
+        Self { gateway, head, dialect, address: None, operation: "Unknown", has_place }
     }
 
     async fn run(&mut self, arriving: Option<Arriving>) -> Result<Reply> {
@@ -91,6 +104,7 @@ impl<'g> Exchange<'g> {
             self.operation = "Health";
             return Ok(reply);
         }
+        self.refuse_without_place()?;
         let mut request = self.verify(address, query, arriving).await?;
         if admin::is_ours(&request.address) {
             self.operation = "Admin";
@@ -107,6 +121,7 @@ impl<'g> Exchange<'g> {
 
     async fn admit(&mut self) -> Result<()> {
         let (address, query) = self.locate()?;
+        self.refuse_without_place()?;
         let mut request = self.verify(address, query, None).await?;
         if admin::is_ours(&request.address) {
             return admin::permit(&request);
@@ -116,6 +131,13 @@ impl<'g> Exchange<'g> {
             // These read no body: they are answered at once.
             Handler::Absent(_) => Ok(()),
             Handler::Refused(_) => Err(refusal(&request, self.operation)),
+        }
+    }
+
+    fn refuse_without_place(&self) -> Result<()> {
+        match self.has_place {
+            true => Ok(()),
+            false => Err(Error::new(Condition::SlowDown, "Too many connections are open.")),
         }
     }
 

@@ -27,7 +27,7 @@ pub struct Settings {
     pub region: String,
     /// Peers whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.
     pub trusted_proxies: Vec<IpNet>,
-    /// Connections open at once; more wait in the listening queue.
+    /// Connections open at once. A few more are let in, to be told 503 or how the server is.
     pub connections_max: usize,
     /// All header lines of a request together. The HTTP library itself allows 96 lines and 128 KiB.
     pub header_bytes_max: usize,

@@ -12,6 +12,7 @@ pub mod cli;
 mod client;
 mod commands;
 pub mod config;
+mod descriptors;
 mod directories;
 mod doctor;
 mod environment;

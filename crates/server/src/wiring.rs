@@ -25,6 +25,7 @@ use service::{BootReport, Bootstrap, Caller, Parts, Service};
 use tokio::task::JoinHandle;
 
 use crate::config::{Account, Config, Secret};
+use crate::descriptors;
 use crate::directories::{self, Known, Opened, REBUILT_FOLDER};
 use crate::environment::{SystemClock, SystemEntropy};
 use crate::progress::RecoveryBar;
@@ -146,6 +147,16 @@ fn scrub_settings(config: &Config) -> Option<ScrubSettings> {
     })
 }
 
+/// As configured, or as many as there are descriptors for.
+fn connections_max(config: &Config) -> usize {
+    let (wanted, possible) =
+        (config.server.connections_max, descriptors::of(config).connections_max);
+    if possible < wanted {
+        tracing::warn!(possible, wanted, "too few files may be open for server.connections_max");
+    }
+    possible
+}
+
 fn gateway_settings(
     config: &Config,
     tls: Option<Arc<rustls::ServerConfig>>,
@@ -162,7 +173,7 @@ fn gateway_settings(
         public_url: server.public_url.clone(),
         region: config.region(),
         trusted_proxies: proxies.collect::<Result<_, _>>()?,
-        connections_max: server.connections_max,
+        connections_max: connections_max(config),
         patience: gateway::Patience {
             idle: Duration::from_secs(server.body_idle_seconds),
             bytes_per_second_min: server.body_bytes_per_second_min,
@@ -210,6 +221,8 @@ async fn open_blobs(
     let settings = blobs::Settings {
         copies: config.storage.copies,
         min_copies: config.storage.min_copies,
+        waiting_bytes_max: config.storage.waiting_bytes_max,
+        writing_files_max: descriptors::of(config).writing_files_max,
         ..blobs::Settings::default()
     };
     let incarnation = IncarnationId(metadata.incarnation().id);

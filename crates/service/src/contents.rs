@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use blobs::{BlobId, BlobReader, Location};
+use blobs::{BlobId, BlobReader, Held, Location, Room};
 use bytes::Bytes;
 use minicbor::{Decode, Encode};
 use model::{
@@ -192,10 +192,13 @@ impl Service {
         description.begun_ms = self.now_ms();
         let id = BlobId(self.random());
         let mut writer = self.blobs.create(region, id, Bytes::new());
+        let room = self.blobs.room();
+        let mut held = room.hold();
+        let _cost = room.begin(body.length_bytes())?;
         let mut digester = Digester::new(body.wants_sha256(), body.algorithm());
         let mut size_bytes = 0;
         loop {
-            let batch = next_batch(body).await?;
+            let batch = next_batch(body, room, &mut held).await?;
             if batch.is_empty() {
                 break;
             }
@@ -212,6 +215,7 @@ impl Service {
             let (hashed, written) =
                 futures_util::future::join(digester.update(&batch), write).await;
             hashed.and(written)?;
+            held.clear();
         }
         let digests = digester.finish()?;
         body.check(&digests)?;
@@ -233,15 +237,16 @@ impl Service {
 }
 
 /// Pulls some of a body, in pieces as they came; nothing at its end.
-async fn next_batch(body: &mut dyn Body) -> Result<Vec<Bytes>> {
+async fn next_batch(body: &mut dyn Body, room: &Room, held: &mut Held) -> Result<Vec<Bytes>> {
     let mut batch = Vec::new();
     let mut gathered = 0;
-    while gathered < BATCH_BYTES {
+    while gathered < room.share(BATCH_BYTES) {
         match body.next().await {
             Some(bytes) => {
                 let bytes = bytes?;
                 if !bytes.is_empty() {
                     gathered += bytes.len();
+                    held.add(bytes.len());
                     batch.push(bytes);
                 }
             }

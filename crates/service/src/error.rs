@@ -94,6 +94,7 @@ impl From<blobs::Error> for Error {
     fn from(error: blobs::Error) -> Self {
         let condition = match error {
             blobs::Error::NoSpace => Condition::OutOfSpace,
+            blobs::Error::Overloaded => Condition::SlowDown,
             blobs::Error::TooFewCopies { .. }
             | blobs::Error::Unavailable(_)
             | blobs::Error::Closed => Condition::ServiceUnavailable,

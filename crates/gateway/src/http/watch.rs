@@ -7,7 +7,7 @@ use std::{
     io,
     pin::Pin,
     rc::Rc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
     time::Duration,
 };
 
@@ -17,6 +17,11 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     time::{Instant, Sleep, sleep_until},
 };
+
+use super::crowd::{Guest, PATIENCE_WITHOUT_PLACE};
+
+/// Bytes of a connection that are read in one go, and ahead of a request, when many run.
+const AHEAD_BYTES: usize = 16 * 1024;
 
 /// What a connection does; its bytes and its requests share it.
 #[derive(Clone, Default)]
@@ -30,16 +35,63 @@ struct State {
     begun: Cell<bool>,
     /// When the first byte came since no request is running.
     since: Cell<Option<Instant>>,
+    /// The running request waits for more of its body.
+    hungry: Cell<bool>,
+    /// Bytes that came since it last did.
+    ahead: Cell<usize>,
+    /// Reads on when there is reason to.
+    reader: Cell<Option<Waker>>,
+    /// `None` in tests.
+    guest: Option<Guest>,
 }
 
 impl Activity {
+    fn of(guest: Option<Guest>) -> Self {
+        Self(Rc::new(State { guest, ..State::default() }))
+    }
+
+    /// Whether the connection may have its requests answered.
+    pub fn has_place(&self) -> bool {
+        self.0.guest.as_ref().is_none_or(Guest::take_place)
+    }
+
     /// To be kept until the answer was read out.
     pub fn begin(&self) -> Running {
         let state = &self.0;
         state.running.set(state.running.get() + 1);
         state.begun.set(true);
         state.since.set(None);
+        state.hungry.set(false);
+        state.ahead.set(0);
+        if let Some(guest) = &state.guest {
+            guest.begin();
+        }
         Running(self.clone())
+    }
+
+    /// Says whether the running request waits for more of its body.
+    pub fn set_hungry(&self, hungry: bool) {
+        let state = &self.0;
+        state.hungry.set(hungry);
+        if hungry {
+            state.ahead.set(0);
+            self.read_on();
+        }
+    }
+
+    fn read_on(&self) {
+        if let Some(reader) = self.0.reader.take() {
+            reader.wake();
+        }
+    }
+
+    /// Whether enough was read ahead of a request that is busy with something else.
+    fn is_ahead(&self) -> bool {
+        let state = &self.0;
+        state.running.get() > 0
+            && !state.hungry.get()
+            && state.ahead.get() >= AHEAD_BYTES
+            && state.guest.as_ref().is_some_and(Guest::is_one_of_many)
     }
 
     fn received(&self) {
@@ -57,6 +109,10 @@ impl Drop for Running {
     fn drop(&mut self) {
         let running = &self.0.0.running;
         running.set(running.get().saturating_sub(1));
+        if let Some(guest) = &self.0.0.guest {
+            guest.end();
+        }
+        self.0.read_on();
     }
 }
 
@@ -100,22 +156,61 @@ pub struct Watched<I> {
     /// `None` never fails.
     head_timeout: Option<Duration>,
     sleep: Option<Pin<Box<Sleep>>>,
+    linger: Duration,
+    /// By when a connection without a place must have sent a request.
+    until: Option<Instant>,
+    /// Bytes read since the HTTP library last looked at them; `None` where requests share the
+    /// connection.
+    in_one_go: Option<usize>,
 }
 
 impl<I> Watched<I> {
-    pub fn new(io: I, head_timeout: Option<Duration>) -> Self {
-        Self { io, activity: Activity::default(), head_timeout, sleep: None }
+    /// - `linger`: how long a connection without a place is read after it was refused.
+    pub fn new(
+        io: I,
+        head_timeout: Option<Duration>,
+        linger: Duration,
+        guest: Option<Guest>,
+    ) -> Self {
+        let activity = Activity::of(guest);
+        let in_one_go = head_timeout.map(|_| 0);
+        let until = (!activity.has_place()).then(|| Instant::now() + PATIENCE_WITHOUT_PLACE);
+        Self { io, activity, head_timeout, linger, sleep: None, until, in_one_go }
     }
 
     pub fn activity(&self) -> &Activity {
         &self.activity
     }
 
+    /// True when the request is to catch up with what was read, or the HTTP library is to look at
+    /// it: for each connection it reads up to 256 KiB otherwise.
+    fn is_held_back(&mut self, context: &Context<'_>) -> bool {
+        let Some(in_one_go) = &mut self.in_one_go else { return false };
+        if self.activity.is_ahead() {
+            *in_one_go = 0;
+            self.activity.0.reader.set(Some(context.waker().clone()));
+            return true;
+        }
+        let many = || self.activity.0.guest.as_ref().is_some_and(Guest::is_one_of_many);
+        let enough = *in_one_go >= AHEAD_BYTES && many();
+        if enough {
+            *in_one_go = 0;
+            context.waker().wake_by_ref();
+        }
+        enough
+    }
+
     /// Ready when the head that has begun should be complete.
     fn poll_late(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let deadline = self.activity.0.since.get().zip(self.head_timeout);
-        let Some((since, timeout)) = deadline else { return Poll::Pending };
-        let deadline = since + timeout;
+        let state = &self.activity.0;
+        let next = state.since.get().zip(self.head_timeout);
+        let next = next.map(|(since, timeout)| since + timeout);
+        let waiting = state.running.get() == 0 && self.until.is_some();
+        let without_place = self.until.filter(|_| waiting && !self.activity.has_place());
+        // Whoever was refused is read on, to see why.
+        let linger = if state.begun.get() { self.linger } else { Duration::ZERO };
+        let without_place = without_place.map(|until| until + linger);
+        let Some(deadline) = without_place.or(next) else { return Poll::Pending };
         let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
         if sleep.deadline() != deadline {
             sleep.as_mut().reset(deadline);
@@ -131,13 +226,21 @@ impl<I: AsyncRead + Unpin> AsyncRead for Watched<I> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if this.is_held_back(context) {
+            return Poll::Pending;
+        }
         let before = buffer.filled().len();
         if let Poll::Ready(result) = Pin::new(&mut this.io).poll_read(context, buffer) {
-            if buffer.filled().len() > before {
+            let came = buffer.filled().len() - before;
+            if came > 0 {
                 this.activity.received();
             }
+            let ahead = &this.activity.0.ahead;
+            ahead.set(ahead.get() + came);
+            this.in_one_go = this.in_one_go.map(|bytes| bytes + came);
             return Poll::Ready(result);
         }
+        this.in_one_go = this.in_one_go.map(|_| 0);
         ready!(this.poll_late(context));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
@@ -182,7 +285,7 @@ mod tests {
         time::timeout,
     };
 
-    use super::*;
+    use super::{super::crowd::Crowd, *};
 
     const LIMIT: Duration = Duration::from_millis(40);
 
@@ -193,7 +296,7 @@ mod tests {
     #[actix_rt::test]
     async fn a_head_that_has_begun_must_end_in_time() {
         let (mut client, server) = duplex(64);
-        let mut server = Watched::new(server, Some(LIMIT));
+        let mut server = Watched::new(server, Some(LIMIT), LIMIT, None);
         client.write_all(b"GET").await.unwrap();
         assert_eq!(read(&mut server).await.unwrap().unwrap(), 3);
         assert!(read(&mut server).await.is_none(), "the first head is not ours to watch");
@@ -212,7 +315,7 @@ mod tests {
     #[actix_rt::test]
     async fn bytes_that_drip_win_no_time_and_a_complete_head_does() {
         let (mut client, server) = duplex(64);
-        let mut server = Watched::new(server, Some(LIMIT));
+        let mut server = Watched::new(server, Some(LIMIT), LIMIT, None);
         drop(server.activity().begin());
         let started = Instant::now();
         let error = loop {
@@ -244,5 +347,42 @@ mod tests {
         assert_eq!((streamed.size(), running()), (BodySize::Sized(3), 1));
         assert_eq!(to_bytes(streamed).await.unwrap(), "abc");
         assert_eq!(running(), 0);
+    }
+
+    /// A connection of many, whose client has sent a lot.
+    async fn of_many() -> (Vec<Running>, tokio::io::DuplexStream, Watched<impl AsyncRead + Unpin>) {
+        let crowd = Crowd::new(1000);
+        let running = |_| Activity::of(crowd.enter()).begin();
+        let running = (0..100).map(running).collect();
+        let (mut client, server) = duplex(1024 * 1024);
+        client.write_all(&vec![b'x'; 512 * 1024]).await.unwrap();
+        (running, client, Watched::new(server, Some(LIMIT), LIMIT, crowd.enter()))
+    }
+
+    /// What is read before the HTTP library has to wait.
+    async fn read_ready(io: &mut Watched<impl AsyncRead + Unpin>) -> usize {
+        let (mut came, mut bytes) = (0, [0; 4096]);
+        while let Ok(read) = timeout(Duration::ZERO, io.read(&mut bytes)).await {
+            came += read.unwrap();
+        }
+        came
+    }
+
+    #[actix_rt::test]
+    async fn of_many_requests_none_is_read_far_ahead() {
+        let (_others, _client, mut server) = of_many().await;
+        let running = server.activity().begin();
+        assert_eq!(read_ready(&mut server).await, AHEAD_BYTES);
+        assert_eq!(read_ready(&mut server).await, 0, "nobody waits for more");
+        let activity = server.activity().clone();
+        let hungry = async {
+            tokio::task::yield_now().await;
+            activity.set_hungry(true);
+        };
+        let mut bytes = [0; 4096];
+        let (read, ()) = tokio::join!(server.read(&mut bytes), hungry);
+        assert!(read.unwrap() > 0, "who waits wakes the reader");
+        drop(running);
+        assert!(read_ready(&mut server).await > 0, "after the request it is read on");
     }
 }

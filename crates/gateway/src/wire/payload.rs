@@ -23,6 +23,7 @@ use tokio::time::Instant;
 use super::{Request, Result};
 use crate::{
     body::{AwsChunked, Expected},
+    http::Activity,
     settings::Patience,
     signature::Payload,
 };
@@ -34,23 +35,29 @@ pub struct Arriving {
     framed: bool,
     pace: Pace,
     received: Rc<Cell<u64>>,
+    activity: Option<Activity>,
 }
 
 impl Arriving {
     /// - `framed`: there is a `Content-Length`, a `Transfer-Encoding`, or HTTP/2.
     /// - `received`: counts the bytes.
+    /// - `activity`: the connection, which is told when bytes are waited for.
     pub fn new(
         payload: dev::Payload,
         framed: bool,
         patience: Patience,
         received: Rc<Cell<u64>>,
+        activity: Option<Activity>,
     ) -> Self {
-        Self { payload, framed, pace: Pace::new(patience), received }
+        Self { payload, framed, pace: Pace::new(patience), received, activity }
     }
 
     async fn next(&mut self) -> Option<Result<Bytes>> {
         let asked = Instant::now();
-        match tokio::time::timeout(self.pace.patience.idle, self.payload.next()).await {
+        self.set_hungry(true);
+        let next = tokio::time::timeout(self.pace.patience.idle, self.payload.next()).await;
+        self.set_hungry(false);
+        match next {
             Err(_) => Some(Err(Condition::RequestTimeout.into())),
             Ok(None) => None,
             Ok(Some(Ok(bytes))) => {
@@ -65,6 +72,21 @@ impl Arriving {
                 Some(Err(Condition::IncompleteBody.into()))
             }
         }
+    }
+}
+
+impl Arriving {
+    fn set_hungry(&self, hungry: bool) {
+        if let Some(activity) = &self.activity {
+            activity.set_hungry(hungry);
+        }
+    }
+}
+
+impl Drop for Arriving {
+    /// What nobody waits for any more is read and thrown away.
+    fn drop(&mut self) {
+        self.set_hungry(true);
     }
 }
 
@@ -271,7 +293,7 @@ mod tests {
         });
         let pieces: BoxedPayloadStream = Box::pin(pieces);
         let payload = dev::Payload::Stream { payload: pieces };
-        let mut arriving = Arriving::new(payload, true, patience, Rc::default());
+        let mut arriving = Arriving::new(payload, true, patience, Rc::default(), None);
         let mut received = 0;
         while let Some(piece) = arriving.next().await {
             received += piece?.len();

@@ -61,7 +61,7 @@ pub fn try_request(
         id: "0123456789ABCDEF01234567".to_owned(),
         secure: false,
         presence: Arc::new(Presence { region: "us-east-1".to_owned(), public_url: None }),
-        arriving: Some(Arriving::new(payload, true, Patience::default(), received)),
+        arriving: Some(Arriving::new(payload, true, Patience::default(), received, None)),
         wanted_body: false,
         noted: None,
     })

@@ -10,6 +10,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::cli::Serve;
 use crate::config::{Config, Log, LogFormat};
+use crate::descriptors;
 use crate::paste::{self, Access};
 use crate::wiring::Larder;
 
@@ -20,6 +21,7 @@ const SECOND_SIGNAL_AFTER: Duration = Duration::from_secs(1);
 pub fn run(arguments: Serve) -> Result<()> {
     let config = arguments.flags.configuration(arguments.directories)?;
     start_logging(&config.log)?;
+    descriptors::raise_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(serve(config))
 }

@@ -12,6 +12,7 @@ use crate::config::{Account, Config};
 /// Where metadata lies at most. More journals would only cost time.
 pub const METADATA_DIRECTORIES_MAX: usize = 3;
 const COPIES_MAX: usize = 16;
+const WAITING_BYTES_MIN: usize = 4 << 20;
 const SCRUB_DAYS_MAX: u64 = 3650;
 const ACCESS_KEY_BYTES: std::ops::RangeInclusive<usize> = 1..=128;
 const SECRET_KEY_BYTES: std::ops::RangeInclusive<usize> = 8..=128;
@@ -109,6 +110,9 @@ impl Config {
         }
         if let Some(region) = storage.region.as_ref().filter(|region| !is_name(region)) {
             faults.push(format!("storage.region: {region:?} is not a region name"));
+        }
+        if storage.waiting_bytes_max < WAITING_BYTES_MIN {
+            faults.push(format!("storage.waiting_bytes_max: at least {WAITING_BYTES_MIN}"));
         }
         let copies = storage.copies.unwrap_or(1);
         if !(1..=COPIES_MAX).contains(&copies) {

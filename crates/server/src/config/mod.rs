@@ -65,6 +65,7 @@ pub struct Storage {
     pub copies: Option<usize>,
     pub min_copies: Option<usize>,
     pub accept_loss: Vec<String>,
+    pub waiting_bytes_max: usize,
     pub master_key: Option<Secret>,
 }
 
@@ -147,6 +148,7 @@ impl Default for Storage {
             copies: None,
             min_copies: None,
             accept_loss: Vec::new(),
+            waiting_bytes_max: 64 << 20,
             master_key: None,
         }
     }

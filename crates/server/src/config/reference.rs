@@ -65,7 +65,7 @@ const SETTINGS: &[Setting] = &[
     )
     .example(r#"["127.0.0.1/32"]"#),
     setting("server.threads", "Threads that speak HTTP. 0 means one for each processor."),
-    setting("server.connections_max", "Open connections; more have to wait to be accepted."),
+    setting("server.connections_max", "Open connections. Further ones are refused with 503."),
     setting("server.body_idle_seconds", "How long the body of a request may stand still."),
     setting(
         "server.body_bytes_per_second_min",
@@ -112,6 +112,11 @@ const SETTINGS: &[Setting] = &[
         "Ids of metadata directories that are lost for good: the start goes on without them.",
     )
     .example(r#"["0123456789abcdef0123456789abcdef"]"#),
+    setting(
+        "storage.waiting_bytes_max",
+        "Bytes of uploads that wait in memory to be written, all together. Beyond it large \
+         uploads are refused with 503.",
+    ),
     setting(
         "storage.master_key",
         "Key that seals stored secrets, 64 hexadecimal digits. \

@@ -41,10 +41,12 @@ fn open_files(config: &Config, holder: Option<u32>) -> Look {
     let process = holder.map_or_else(|| "self".to_owned(), |process| process.to_string());
     let limits = fs::read_to_string(format!("/proc/{process}/limits")).unwrap_or_default();
     let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"));
-    let soft = line.and_then(|line| line.split_whitespace().next()).unwrap_or_default();
+    // A server that starts raises its own limit as far as it may.
+    let column = if holder.is_some() { 0 } else { 1 };
+    let limit = line.and_then(|line| line.split_whitespace().nth(column)).unwrap_or_default();
     let needed = config.server.connections_max as u64 + FILES_BESIDE;
-    match soft.parse::<u64>() {
-        _ if soft == "unlimited" => fine("not limited"),
+    match limit.parse::<u64>() {
+        _ if limit == "unlimited" => fine("not limited"),
         Ok(limit) if limit < needed => warning(
             format!("{limit} files may be open, all connections at once need {needed}"),
             "raise it (LimitNOFILE= of the unit, ulimit -n) or lower server.connections_max",
