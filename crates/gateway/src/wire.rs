@@ -37,7 +37,7 @@ pub use entry::{Entry, Handler, WireOperation, entry};
 pub use hoisted::hoisted;
 pub use payload::Arriving;
 pub use query::Query;
-pub use reply::{Reply, ReplyBody, empty, object, xml};
+pub use reply::{Chunks, Reply, ReplyBody, empty, endless, object, xml};
 pub use route::{Found, Route, Target, Wanted, find};
 
 pub type Result<T, E = service::Error> = std::result::Result<T, E>;

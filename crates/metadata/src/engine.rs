@@ -296,6 +296,9 @@ pub struct EngineStatus {
     pub syncs: u64,
 }
 
+/// An export, piece by piece. An error is the last thing in it; without one it is whole.
+pub type ExportStream = tokio::sync::mpsc::Receiver<Result<Bytes, EngineError>>;
+
 /// An ordered store of small rows with optimistic commits.
 #[async_trait]
 pub trait Engine: Send + Sync + 'static {
@@ -326,6 +329,13 @@ pub trait Engine: Send + Sync + 'static {
 
     /// Writes a snapshot and removes the journals it makes needless. One at a time.
     async fn snapshot(&self) -> Result<SnapshotReport, EngineError>;
+
+    /// An exact copy of all rows at one moment between now and its end, as a stream for
+    /// `embedded::import`; commits go on meanwhile. Dropping it breaks it off, and so does leaving
+    /// it unread for long. One at a time.
+    ///
+    /// - `origin`: whose rows these are; an import asks for the same.
+    fn export(&self, origin: [u8; 16]) -> ExportStream;
 
     /// Whether the journal has grown enough since the last snapshot to be worth one.
     fn wants_snapshot(&self) -> bool;

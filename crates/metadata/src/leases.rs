@@ -73,6 +73,26 @@ pub(crate) async fn begin(engine: &dyn Engine, id: [u8; 16], now_ms: i64) -> Res
     Ok(Incarnation { id, guard: Guard { key, version } })
 }
 
+/// Forgets the leases that have not ended: in an export they are of a start that may have written
+/// on, and named what it wrote, where this metadata does not know it. So nothing of it may go.
+pub(crate) async fn forget_present(engine: &dyn Engine) -> Result<()> {
+    let mut rest = Some(keys::within(vec![keys::LEASE]));
+    while let Some(range) = rest {
+        let page = engine.scan(&range, 500, Direction::Forward).await?;
+        let mut commit = Commit::default();
+        for (key, row) in page.rows {
+            if decode_row::<Lease>(&key, &row)?.ended_ms.is_none() {
+                commit.delete.push(key);
+            }
+        }
+        if !commit.delete.is_empty() {
+            apply(engine, commit).await?;
+        }
+        rest = page.next;
+    }
+    Ok(())
+}
+
 async fn apply(engine: &dyn Engine, mut commit: Commit) -> Result<u64> {
     // A full disk must not keep the server from starting: deletes are how space comes back.
     commit.reclaims = true;
@@ -139,6 +159,18 @@ mod tests {
         for never in NEVER {
             assert!(metadata.has_ended(&never).await.unwrap());
             assert_eq!(metadata.life(&never).await.unwrap(), Life::Unknown);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_start_that_had_not_ended_in_an_export_is_unknown_after_it() {
+        let engine = Arc::new(Memory::default());
+        start(&engine, 1).await;
+        start(&engine, 2).await;
+        let shared = Arc::<Memory>::clone(&engine);
+        let metadata = Metadata::open_imported(shared, Arc::new(Zeroes), [3; 16], 3).await.unwrap();
+        for (number, life) in [(1, Life::Ended), (2, Life::Unknown), (3, Life::Present)] {
+            assert_eq!(metadata.life(&[number; 16]).await.unwrap(), life, "{number}");
         }
     }
 

@@ -68,6 +68,21 @@ impl Metadata {
         Ok(Self { engine, entropy, incarnation })
     }
 
+    /// As [`Self::open`], for metadata that came out of an export: starts that had not ended in it
+    /// are unknown from now on, since they may have named more than it tells.
+    ///
+    /// # Errors
+    /// As of [`Self::open`].
+    pub async fn open_imported(
+        engine: Arc<dyn Engine>,
+        entropy: Arc<dyn Entropy>,
+        incarnation: [u8; 16],
+        now_ms: i64,
+    ) -> Result<Self> {
+        leases::forget_present(engine.as_ref()).await?;
+        Self::open(engine, entropy, incarnation, now_ms).await
+    }
+
     /// The engine below, for snapshots and its status.
     pub fn engine(&self) -> &dyn Engine {
         self.engine.as_ref()

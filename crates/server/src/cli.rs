@@ -32,6 +32,10 @@ pub enum Command {
     /// Manages the data directories of a running server
     #[command(subcommand)]
     Disk(Disk),
+    /// Writes all metadata as it is at one moment to a file, while the server runs
+    Export(Export),
+    /// Puts exported metadata into the directories of a stopped store
+    Import(Import),
     /// Asks a running server whether it is ready: exit code 0 if so, 1 if not
     Health(Remote),
     /// Looks at what surrounds the store: disks, clock, limits, addresses, certificate
@@ -89,6 +93,50 @@ pub struct Check {
     pub rebuild: bool,
     #[command(flatten)]
     pub remote: Remote,
+}
+
+#[derive(Debug, Args)]
+pub struct Export {
+    /// Where to: a file, which is replaced only by a whole export, or - for standard output
+    pub file: PathBuf,
+    #[command(flatten)]
+    pub directories: Directories,
+    #[command(flatten)]
+    pub flags: Flags,
+    /// Opens the directories itself; no server may have them open
+    #[arg(long)]
+    pub offline: bool,
+    #[command(flatten)]
+    pub remote: Remote,
+}
+
+#[derive(Debug, Args)]
+pub struct Import {
+    /// What `larder export` wrote
+    pub file: PathBuf,
+    #[arg(
+        id = "storage.directories",
+        long = "into",
+        value_name = "DIR",
+        env = "LARDER_DIRECTORIES",
+        num_args = 1..
+    )]
+    /// All directories of the store; no server may have them open
+    #[arg(value_delimiter = ',')]
+    pub into: Vec<String>,
+    #[command(flatten)]
+    pub flags: Flags,
+    /// Only reads the file, and says whether it is whole
+    #[arg(long, conflicts_with_all = ["replace", "accept_missing"])]
+    pub verify: bool,
+    /// Metadata that is there is put aside, as meta.old
+    #[arg(long)]
+    pub replace: bool,
+    /// Goes on although the export knows directories that were not given
+    #[arg(long)]
+    pub accept_missing: bool,
+    #[command(flatten)]
+    pub output: Output,
 }
 
 #[derive(Debug, Default, Args)]

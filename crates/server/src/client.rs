@@ -2,7 +2,7 @@
 //! with S3 signature version 4.
 
 use std::fs;
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::sync::Arc;
@@ -25,6 +25,7 @@ use crate::sealed::RootKey;
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 const ANSWER_BYTES_MAX: u64 = 64 * 1024 * 1024;
+const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// Where the certificates of the system are, on the usual distributions.
 const SYSTEM_CERTIFICATES: [&str; 3] =
     ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
@@ -72,6 +73,24 @@ impl<'a> Client<'a> {
         body: &[u8],
         signer: Option<(&RootKey, DateTime<Utc>)>,
     ) -> Result<Answer> {
+        let stream = self.request(method, path, body, signer)?;
+        let mut answer = Vec::new();
+        match stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer) {
+            // A server that closes TLS without saying so has still answered.
+            Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => return Err(error.into()),
+            _ => {}
+        }
+        parse(&answer).context("the server did not answer in HTTP")
+    }
+
+    /// Sends one request; the answer can be read.
+    fn request(
+        &self,
+        method: &str,
+        path: &str,
+        body: &[u8],
+        signer: Option<(&RootKey, DateTime<Utc>)>,
+    ) -> Result<Box<dyn Stream>> {
         let mut head = format!("{method} {path} HTTP/1.1\r\nhost: {}\r\n", self.authority);
         head += &format!("connection: close\r\ncontent-length: {}\r\n", body.len());
         if let Some((key, now)) = signer {
@@ -82,13 +101,7 @@ impl<'a> Client<'a> {
         stream.write_all(head.as_bytes())?;
         stream.write_all(body)?;
         stream.flush()?;
-        let mut answer = Vec::new();
-        match stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer) {
-            // A server that closes TLS without saying so has still answered.
-            Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => return Err(error.into()),
-            _ => {}
-        }
-        parse(&answer).context("the server did not answer in HTTP")
+        Ok(stream)
     }
 
     fn connect(&self) -> Result<Box<dyn Stream>> {
@@ -121,13 +134,7 @@ impl<'a> Client<'a> {
 /// # Errors
 /// There are no keys, the server cannot be reached, or it refuses: then what it says.
 pub fn ask(remote: &Remote, method: &str, path: &str, body: &[u8]) -> Result<Value> {
-    let variable = |name: &str| {
-        std::env::var(name).with_context(|| format!("{name} is needed; see: larder env"))
-    };
-    let key = RootKey {
-        access_key: variable(cli::ROOT_ACCESS_KEY)?,
-        secret_key: Secret::new(variable(cli::ROOT_SECRET_KEY)?),
-    };
+    let key = root_key()?;
     let signer = Some((&key, SystemClock.now()));
     let answer = Client::new(remote)?.send(method, path, body, signer)?;
     let text = String::from_utf8_lossy(&answer.body);
@@ -138,6 +145,95 @@ pub fn ask(remote: &Remote, method: &str, path: &str, body: &[u8]) -> Result<Val
         return Ok(Value::Null);
     }
     serde_json::from_slice(&answer.body).context("the server did not answer in JSON")
+}
+
+/// As [`ask`], but the answer is read as it comes, however long it is.
+///
+/// # Errors
+/// As of [`ask`]. Reading fails if the answer breaks off.
+pub fn fetch(remote: &Remote, path: &str) -> Result<impl Read + use<>> {
+    let key = root_key()?;
+    let stream = Client::new(remote)?.request("GET", path, b"", Some((&key, SystemClock.now())))?;
+    let mut reader = BufReader::new(stream);
+    let mut head = String::new();
+    loop {
+        let line = line(&mut reader).context("the server did not answer in HTTP")?;
+        if line.is_empty() {
+            break;
+        }
+        head += &line.to_ascii_lowercase();
+        head.push('\n');
+        ensure!(head.len() < HEAD_BYTES_MAX, "the server did not answer in HTTP");
+    }
+    let status = head.strip_prefix("http/1.").and_then(|rest| rest.get(2..5));
+    let status = status.context("the server did not answer in HTTP")?;
+    if status != "200" {
+        let mut text = Vec::new();
+        let _ = reader.take(HEAD_BYTES_MAX as u64).read_to_end(&mut text);
+        bail!("the server answered {status}: {}", String::from_utf8_lossy(&text).trim());
+    }
+    let chunked = head.lines().any(|line| line.replace(' ', "") == "transfer-encoding:chunked");
+    ensure!(chunked, "the server does not say where its answer ends");
+    Ok(Chunked { inner: reader, left: 0, begun: false, ended: false })
+}
+
+fn root_key() -> Result<RootKey> {
+    let variable = |name: &str| {
+        std::env::var(name).with_context(|| format!("{name} is needed; see: larder env"))
+    };
+    Ok(RootKey {
+        access_key: variable(cli::ROOT_ACCESS_KEY)?,
+        secret_key: Secret::new(variable(cli::ROOT_SECRET_KEY)?),
+    })
+}
+
+/// A line without its end; one that is too long or has none is an error.
+fn line(reader: &mut impl BufRead) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    reader.by_ref().take(HEAD_BYTES_MAX as u64).read_until(b'\n', &mut bytes)?;
+    let line = bytes.strip_suffix(b"\n").ok_or(io::ErrorKind::UnexpectedEof)?;
+    Ok(String::from_utf8_lossy(line.strip_suffix(b"\r").unwrap_or(line)).into_owned())
+}
+
+/// The body of an answer in chunks, without the marks around them.
+struct Chunked<R> {
+    inner: R,
+    /// Of the present chunk.
+    left: u64,
+    begun: bool,
+    ended: bool,
+}
+
+impl<R: BufRead> Chunked<R> {
+    fn next_chunk(&mut self) -> io::Result<()> {
+        let unexpected = || io::Error::new(io::ErrorKind::InvalidData, "the answer is garbled");
+        if self.begun && !line(&mut self.inner)?.is_empty() {
+            return Err(unexpected());
+        }
+        let line = line(&mut self.inner)?;
+        let size = line.split(';').next().unwrap_or_default().trim();
+        self.left = u64::from_str_radix(size, 16).map_err(|_| unexpected())?;
+        (self.begun, self.ended) = (true, self.left == 0);
+        Ok(())
+    }
+}
+
+impl<R: BufRead> Read for Chunked<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if self.left == 0 && !self.ended {
+            self.next_chunk()?;
+        }
+        if self.ended || into.is_empty() {
+            return Ok(0);
+        }
+        let most = into.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
+        let read = self.inner.read(into.get_mut(..most).unwrap_or_default())?;
+        if read == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        self.left -= read as u64;
+        Ok(read)
+    }
 }
 
 trait Stream: Read + Write {}
@@ -245,5 +341,24 @@ mod tests {
         let chunked = parse(format!("{head}2\r\nab\r\n1\r\nc\r\n0\r\n\r\n").as_bytes()).unwrap();
         assert_eq!(chunked.body, b"abc");
         assert!(parse(b"SSH-2.0").is_none());
+    }
+
+    /// What is read of an answer in chunks; `None` if it broke off or is garbled.
+    fn read_chunked(answer: &[u8]) -> Option<Vec<u8>> {
+        let mut body = Vec::new();
+        let mut chunked = Chunked { inner: answer, left: 0, begun: false, ended: false };
+        chunked.read_to_end(&mut body).ok().map(|_| body)
+    }
+
+    #[test]
+    fn an_answer_that_breaks_off_is_not_taken_for_whole() {
+        let whole = b"2\r\nab\r\n1;x=y\r\nc\r\n0\r\n\r\n";
+        assert_eq!(read_chunked(whole).unwrap(), b"abc");
+        let end = whole.len() - 4;
+        for length in 0..end {
+            assert!(read_chunked(&whole[..length]).is_none(), "{length}");
+        }
+        assert!(read_chunked(b"2\r\nabc\r\n0\r\n\r\n").is_none());
+        assert!(read_chunked(b"-1\r\n").is_none());
     }
 }

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{Display, Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use blobs::identity::{self, Identity, METADATA_FOLDER};
@@ -19,6 +19,9 @@ use crate::config::check::METADATA_DIRECTORIES_MAX;
 
 /// Metadata that is being rebuilt; it gets its name once it is complete.
 pub const REBUILT_FOLDER: &str = "meta.rebuilt";
+
+/// Metadata that is being imported, likewise.
+pub const IMPORTED_FOLDER: &str = "meta.imported";
 
 /// Where what was left of older metadata goes.
 const OLD_FOLDER: &str = "meta.old";
@@ -84,32 +87,46 @@ pub fn open(given: &[Labelled], metadata: &[PathBuf], entropy: &dyn Entropy) -> 
     Ok(Opened { store, directories, vacant, first_start: false })
 }
 
-/// Opens and locks the given directories of a store whose metadata is gone.
+/// Opens and locks the given directories of a store that is to get other metadata.
+///
+/// - `over`: whether the metadata in a directory, named by its path, may be replaced.
 ///
 /// # Errors
-/// As of [`open`]; and if a directory is missing, or one has metadata.
-pub fn open_without_metadata(given: &[Labelled], entropy: &dyn Entropy) -> Result<Opened> {
+/// As of [`open`]; and if a directory is missing, or by the word of `over`.
+pub fn open_for_metadata(
+    given: &[Labelled],
+    entropy: &dyn Entropy,
+    over: impl Fn(Display<'_>) -> Result<()>,
+) -> Result<Opened> {
     for directory in given {
         identity::read(&directory.path)?;
-        let begun = embedded::has_begun(&directory.path.join(METADATA_FOLDER));
-        let path = directory.path.display();
-        ensure!(!begun?, "{path} has metadata: nothing is rebuilt over it");
+        if embedded::has_begun(&directory.path.join(METADATA_FOLDER))? {
+            over(directory.path.display())?;
+        }
     }
     let opened = open(given, &[], entropy)?;
     ensure!(!opened.first_start, "there are no blobs in these directories");
     ensure!(opened.metadata().next().is_some(), "none of these directories is one for metadata");
     for path in opened.metadata_paths() {
         // What an earlier attempt left.
-        let rebuilt = path.join(REBUILT_FOLDER);
-        if rebuilt.exists() {
-            fs::remove_dir_all(rebuilt)?;
+        for left in [REBUILT_FOLDER, IMPORTED_FOLDER].map(|folder| path.join(folder)) {
+            if left.exists() {
+                fs::remove_dir_all(left)?;
+            }
         }
     }
     Ok(opened)
 }
 
-/// Gives rebuilt metadata its name in each directory. What has that name is moved aside.
-pub fn put_in_place(directories: &[PathBuf]) -> Result<()> {
+/// Gives the metadata in the folder `made` its name in each directory. What has that name is moved
+/// aside.
+///
+/// All of the old goes before any of the new comes: a start must not find some of each, since it
+/// would take them for one history.
+///
+/// # Errors
+/// When a folder cannot be renamed. A start then finds the old or the new, or too little.
+pub fn put_in_place(directories: &[PathBuf], made: &str) -> Result<()> {
     for directory in directories {
         let place = directory.join(METADATA_FOLDER);
         if place.exists() {
@@ -121,8 +138,11 @@ pub fn put_in_place(directories: &[PathBuf]) -> Result<()> {
                 aside = directory.join(format!("{OLD_FOLDER}-{number}"));
             }
             fs::rename(&place, aside)?;
+            fs::File::open(directory)?.sync_all()?;
         }
-        fs::rename(directory.join(REBUILT_FOLDER), place)?;
+    }
+    for directory in directories {
+        fs::rename(directory.join(made), directory.join(METADATA_FOLDER))?;
         fs::File::open(directory)?.sync_all()?;
     }
     Ok(())
@@ -381,6 +401,25 @@ mod tests {
         drop(first);
         let opened = start(&given(home.path(), &["a", "b"])).unwrap();
         assert!(complete(opened, &known).is_err());
+    }
+
+    #[test]
+    fn old_metadata_never_lies_beside_new() {
+        let home = tempfile::tempdir().unwrap();
+        let paths = ["a", "b", "c"].map(|name| home.path().join(name)).to_vec();
+        for (number, path) in paths.iter().enumerate() {
+            fs::create_dir_all(path.join("meta")).unwrap();
+            // The second one cannot be put in its place, as if the power had gone before.
+            if number != 1 {
+                fs::create_dir(path.join("new")).unwrap();
+                fs::write(path.join("new/epoch"), "new").unwrap();
+            }
+        }
+        assert!(put_in_place(&paths, "new").is_err());
+        assert!(paths.iter().all(|path| path.join("meta.old").exists()));
+        let there: Vec<_> = paths.iter().filter(|path| path.join("meta").exists()).collect();
+        assert_eq!(there, [&paths[0]]);
+        assert!(there[0].join("meta/epoch").exists());
     }
 
     #[test]

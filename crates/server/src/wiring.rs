@@ -47,9 +47,9 @@ pub struct Larder {
 }
 
 /// What the directories turned out to be, before anything is served from them.
-struct Store {
-    metadata: Metadata,
-    blobs: Blobs,
+pub struct Store {
+    pub metadata: Metadata,
+    pub blobs: Blobs,
     master_key: MasterKey,
     keys: StoredKeys,
     /// The pair for the root account, if it is known here.
@@ -187,7 +187,7 @@ fn gateway_settings(
 
 /// Opens directories, metadata and blobs, in that order: which directories there should be is
 /// known only once the metadata is open.
-async fn open_store(config: &Config) -> Result<Store> {
+pub async fn open_store(config: &Config) -> Result<Store> {
     let entropy = SystemEntropy;
     let given = config.directories();
     let opened = directories::open(&given, &config.storage.metadata, &entropy)?;
@@ -236,7 +236,9 @@ async fn open_blobs(
 /// only once it is complete.
 pub async fn rebuild(config: &Config) -> Result<(RebuildReport, RootKey)> {
     let entropy = SystemEntropy;
-    let mut opened = directories::open_without_metadata(&config.directories(), &entropy)?;
+    let mut opened = directories::open_for_metadata(&config.directories(), &entropy, |path| {
+        bail!("{path} has metadata: nothing is rebuilt over it")
+    })?;
     let paths = opened.metadata_paths();
     // The metadata begins anew, and with it what is not there.
     opened.first_start = true;
@@ -249,7 +251,7 @@ pub async fn rebuild(config: &Config) -> Result<(RebuildReport, RootKey)> {
     let report = service.call(&caller, Rebuild).await.context("the blobs could not be named")?;
     service.close().await?;
     drop(service);
-    directories::put_in_place(&paths)?;
+    directories::put_in_place(&paths, REBUILT_FOLDER)?;
     Ok((report, root))
 }
 
@@ -290,7 +292,7 @@ fn as_root(report: BootReport) -> Caller {
 }
 
 /// The master key and the root key pair; both are made and stored before the store begins.
-fn secrets(
+pub fn secrets(
     config: &Config,
     opened: &Opened,
     entropy: &dyn Entropy,
@@ -326,6 +328,14 @@ async fn open_metadata(
     folder: &str,
     incarnation: [u8; 16],
 ) -> Result<Metadata> {
+    let engine = open_engine(config, opened, folder).await?;
+    let entropy = Arc::new(SystemEntropy);
+    let now_ms = unix_ms(SystemClock.now());
+    Ok(Metadata::open(engine, entropy, incarnation, now_ms).await?)
+}
+
+/// Opens the engine in the given folder of each metadata directory.
+pub async fn open_engine(config: &Config, opened: &Opened, folder: &str) -> Result<Arc<Embedded>> {
     let directories = opened.metadata().map(|directory| MetadataDirectory {
         path: directory.path().join(folder),
         id: directory.identity().directory.0,
@@ -358,9 +368,7 @@ async fn open_metadata(
         replayed = report.records_replayed,
         "metadata is open"
     );
-    let entropy = Arc::new(SystemEntropy);
-    let now_ms = unix_ms(SystemClock.now());
-    Ok(Metadata::open(Arc::new(engine), entropy, incarnation, now_ms).await?)
+    Ok(Arc::new(engine))
 }
 
 /// Refuses settings that no write could ever satisfy.

@@ -14,6 +14,7 @@ mod contents;
 mod digest;
 pub mod disks;
 mod error;
+pub mod export;
 pub mod holders;
 pub mod objects;
 mod readers;
@@ -29,6 +30,7 @@ pub use authorize::{Need, Permit};
 pub use caller::Caller;
 pub use contents::ContentReader;
 pub use error::{Error, Result};
+pub use seal::opens_secret;
 
 use std::sync::Arc;
 

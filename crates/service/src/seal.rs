@@ -36,6 +36,11 @@ impl Seal {
     }
 }
 
+/// Whether a stored secret opens under a master key.
+pub fn opens_secret(master_key: &[u8; 32], access_key: &str, sealed: &[u8]) -> bool {
+    Seal::new(master_key).is_ok_and(|seal| seal.open(access_key, sealed).is_ok())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,6 +4,7 @@
 mod accounts;
 mod check;
 mod disks;
+mod export;
 
 pub use check::report_json;
 
@@ -52,6 +53,7 @@ pub async fn reply(request: &mut Request, gateway: &Gateway) -> Result<Reply> {
         (&Method::POST, "accounts") => accounts::create(request, service).await,
         (&Method::GET, "check") => check::report(request, service).await,
         (&Method::POST, "check") => check::start(request, service).await,
+        (&Method::GET, "export") => export::read(request, service).await,
         (&Method::GET, "disks") => disks::list(request, service).await,
         (&Method::POST, "disks") => disks::add(request, service).await,
         (&Method::POST, path) => match path.strip_prefix("disks/") {

@@ -2,16 +2,16 @@
 
 use actix_http::{
     Response, StatusCode,
-    body::{BoxBody, SizedStream},
+    body::{BodyStream, BoxBody, SizedStream},
 };
 use actix_web::http::header::{HeaderName, HeaderValue, SERVER};
 use bytes::Bytes;
-use futures_util::{StreamExt as _, stream};
+use futures_util::{Stream, StreamExt as _, stream};
 
 use crate::{
     dialect::Dialect,
     errors::host_id,
-    wire::{Reply, ReplyBody},
+    wire::{Chunks, Reply, ReplyBody},
 };
 
 /// Makes the response, with the headers every answer carries; HTTP adds `Date` and the length.
@@ -37,13 +37,9 @@ pub fn respond(
             BoxBody::new(bytes)
         }
         ReplyBody::Stream { size_bytes, chunks } => {
-            let id = id.to_owned();
-            let counted = chunks.inspect(move |chunk| match chunk {
-                Ok(bytes) => count(bytes.len()),
-                Err(error) => tracing::error!(id, %error, "an answer broke off"),
-            });
-            BoxBody::new(SizedStream::new(size_bytes, counted))
+            BoxBody::new(SizedStream::new(size_bytes, counted(chunks, id, count)))
         }
+        ReplyBody::Endless(chunks) => BoxBody::new(BodyStream::new(counted(chunks, id, count))),
     };
     let mut response = Response::with_body(status, body);
     let headers = response.headers_mut();
@@ -68,4 +64,17 @@ pub fn respond(
         }
     }
     response
+}
+
+/// The pieces of a body, each told to `count`; an error goes to the log with the request's id.
+fn counted(
+    chunks: Chunks,
+    id: &str,
+    count: impl Fn(usize) + 'static,
+) -> impl Stream<Item = Result<Bytes, service::Error>> + 'static {
+    let id = id.to_owned();
+    chunks.inspect(move |chunk| match chunk {
+        Ok(bytes) => count(bytes.len()),
+        Err(error) => tracing::error!(id, %error, "an answer broke off"),
+    })
 }

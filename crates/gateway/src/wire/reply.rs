@@ -34,6 +34,8 @@ pub enum ReplyBody {
         size_bytes: u64,
         chunks: Chunks,
     },
+    /// As many bytes as there will be; an error breaks the connection off here too.
+    Endless(Chunks),
 }
 
 /// A reply without a body.
@@ -64,6 +66,13 @@ pub fn stream(
 ) -> Reply {
     let mut reply = Reply::new(status);
     reply.body = ReplyBody::Stream { size_bytes, chunks: Box::pin(chunks) };
+    reply
+}
+
+/// A reply whose length is not known before its end.
+pub fn endless(status: u16, chunks: impl Stream<Item = Result<Bytes>> + 'static) -> Reply {
+    let mut reply = Reply::new(status);
+    reply.body = ReplyBody::Endless(Box::pin(chunks));
     reply
 }
 

@@ -5,14 +5,12 @@ use std::io;
 use std::sync::Arc;
 
 use super::files::Files;
-use super::journal::{FILE_HEADER_BYTES, FileId, GroupWriter, Record};
+use super::journal::{FILE_HEADER_BYTES, FileId};
 use super::log::Log;
 use super::room::TAKEN;
 use super::snapshot::{self, SnapshotId};
 use super::team::{Current, Member, Position};
 use crate::engine::{EngineError, Sequence};
-
-const CARRY_GROUP_BYTES: usize = 1 << 20;
 
 /// Gives a member a journal file that holds all records after its base, and a snapshot if it needs
 /// one. The file gets its name only when it is complete and durable.
@@ -30,29 +28,14 @@ pub fn carry(
         let mut file = room.take(true)?;
         file.write_at(0, &id.header(end))?;
         let mut position = Position { offset: FILE_HEADER_BYTES, chain: id.seed() };
-        let mut writer = GroupWriter::new(id, position.chain, end);
-        let mut flush = |writer: &mut GroupWriter, position: &mut Position| {
-            if writer.bytes() > 0 {
-                let full = std::mem::replace(writer, GroupWriter::new(id, 0, end));
-                let (group, chain) = full.finish();
-                file.write_at(position.offset, &group)?;
-                *position = Position { offset: position.offset + group.len() as u64, chain };
-                *writer = GroupWriter::new(id, chain, end);
-            }
-            Ok::<_, io::Error>(())
-        };
         if let Some(log) = log {
-            let each = &mut |record: Record| {
-                writer.push(&record);
-                if writer.bytes() >= CARRY_GROUP_BYTES {
-                    let flushed = flush(&mut writer, &mut position);
-                    flushed.map_err(|error| EngineError::io("carrying", error))?;
-                }
-                Ok(())
-            };
-            log.replay(id.base, each).map_err(into_io)?;
+            let chain = log.copy(id, &mut |group| {
+                let written = file.write_at(position.offset, group);
+                position.offset += group.len() as u64;
+                written.map_err(|error| EngineError::io("carrying", error))
+            });
+            position.chain = chain.map_err(into_io)?;
         }
-        flush(&mut writer, &mut position)?;
         file.sync_data()?;
         files.rename(TAKEN, &id.name())?;
         files.sync_dir()?;

@@ -8,9 +8,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::files::Files;
-use super::journal::{FileId, Reader, Record, Segment, Summary};
+use super::journal::{FileId, GroupWriter, Reader, Record, Segment, Summary};
 use super::members::{MemberId, name};
 use crate::engine::{EngineError, Sequence};
+
+/// A copied group is closed once it holds this much.
+const COPIED_GROUP_BYTES: usize = 1 << 20;
 
 /// The journal files of one directory.
 pub struct MemberFiles {
@@ -118,6 +121,38 @@ impl Log {
             }
         }
         Ok(())
+    }
+
+    /// Hands the groups of a file that holds every record after its base to `write`. Answers the
+    /// chain after the last one.
+    pub fn copy(
+        &self,
+        id: FileId,
+        write: &mut dyn FnMut(&[u8]) -> Result<(), EngineError>,
+    ) -> Result<u32, EngineError> {
+        let mut writer = GroupWriter::new(id, id.seed(), self.end);
+        self.replay(id.base, &mut |record| {
+            writer.push(&record);
+            if writer.bytes() < COPIED_GROUP_BYTES {
+                return Ok(());
+            }
+            let empty = GroupWriter::new(id, 0, self.end);
+            let (group, chain) = std::mem::replace(&mut writer, empty).finish();
+            writer = GroupWriter::new(id, chain, self.end);
+            write(&group)
+        })?;
+        let left = writer.bytes() > 0;
+        let (group, chain) = writer.finish();
+        if left {
+            write(&group)?;
+        }
+        Ok(chain)
+    }
+
+    /// Voids everything beyond `end`.
+    pub fn end_at(&mut self, end: Sequence) {
+        self.cut(end);
+        self.end = self.end.min(end);
     }
 
     /// Whether the member `id` alone holds every record from `after` to [`Self::durable`].

@@ -10,7 +10,7 @@ use super::members::{MemberId, name};
 use super::room::Room;
 use super::shared::{Shared, SnapshotFacts};
 use super::snapshot::{self, SnapshotId, TEMPORARY, Writer};
-use crate::engine::{EngineError, MemberState, SnapshotReport};
+use crate::engine::{EngineError, MemberState, Sequence, SnapshotReport};
 
 const SNAPSHOTS_KEPT: usize = 2;
 const DUMP_ROWS: usize = 500;
@@ -63,32 +63,44 @@ fn attempt(
     }
     let journal_bytes = shared.journal_bytes();
     let created = std::time::UNIX_EPOCH.elapsed().map_or(0, |now| now.as_secs());
+    let (id, entries) = write_rows(index, (shared.epoch(), created), &mut |bytes| {
+        copies.write(bytes);
+        copies.or_none_left()
+    })?;
+    let (kept, bytes) = copies.finish(id)?;
+    let facts = SnapshotFacts { end: id.end, epoch: id.epoch, unix_s: created, bytes };
+    shared.note_snapshot(facts, journal_bytes);
+    for place in &kept {
+        if let Err(error) = clean_up(&*place.files, shared.journal_wanted()) {
+            tracing::warn!(directory = name(&place.id), %error, "old journals stay");
+        }
+    }
+    Ok(SnapshotReport { start: id.start, end: id.end, entries, bytes, copies: kept.len() })
+}
+
+/// Hands a snapshot of the index to `write`, in pieces. Answers its name and how many rows it has.
+pub fn write_rows(
+    index: &Index,
+    (epoch, created_unix_s): (u64, u64),
+    write: &mut dyn FnMut(&[u8]) -> Result<(), EngineError>,
+) -> Result<(SnapshotId, u64), EngineError> {
     let (mut entries, start) = index.dump(&[], DUMP_ROWS)?;
-    let (mut writer, header) = Writer::new(start, shared.epoch(), created);
-    copies.write(&header);
+    let (mut writer, header) = Writer::new(start, epoch, created_unix_s);
+    write(&header)?;
     let mut end = start;
     while let Some(last) = entries.last() {
         let mut next = last.key.clone();
         next.push(0);
         for entry in &entries {
             if let Some(frame) = writer.push(entry).map_err(failed)? {
-                copies.write(&frame);
+                write(&frame)?;
             }
         }
-        copies.or_none_left()?;
         (entries, end) = index.dump(&next, DUMP_ROWS)?;
     }
-    let (rest, id, entries) = writer.finish(end).map_err(failed)?;
-    copies.write(&rest);
-    let (kept, bytes) = copies.finish(id)?;
-    let facts = SnapshotFacts { end, epoch: id.epoch, unix_s: created, bytes };
-    shared.note_snapshot(facts, journal_bytes);
-    for place in &kept {
-        if let Err(error) = clean_up(&*place.files) {
-            tracing::warn!(directory = name(&place.id), %error, "old journals stay");
-        }
-    }
-    Ok(SnapshotReport { start, end, entries, bytes, copies: kept.len() })
+    let (rest, id, rows) = writer.finish(end).map_err(failed)?;
+    write(&rest)?;
+    Ok((id, rows))
 }
 
 struct Copies<'a> {
@@ -156,7 +168,9 @@ impl<'a> Copies<'a> {
 }
 
 /// Keeps the newest snapshots and the journal from the oldest of these on.
-fn clean_up(files: &dyn Files) -> io::Result<()> {
+///
+/// - `wanted`: somebody reads the journal from this record on.
+fn clean_up(files: &dyn Files, wanted: Option<Sequence>) -> io::Result<()> {
     let snapshots = snapshot::list(files)?;
     for old in snapshots.iter().skip(SNAPSHOTS_KEPT) {
         files.remove(&old.name())?;
@@ -165,8 +179,9 @@ fn clean_up(files: &dyn Files) -> io::Result<()> {
     let mut journals: Vec<_> =
         files.list()?.iter().filter_map(|name| FileId::parse(name)).collect();
     journals.sort_unstable();
-    // From the last file that begins at or before the snapshot's start, all are needed.
-    let needed = journals.iter().rposition(|file| file.base <= oldest.start).unwrap_or(0);
+    let from = wanted.map_or(oldest.start, |wanted| wanted.min(oldest.start));
+    // From the last file that begins at or before that record, all are needed.
+    let needed = journals.iter().rposition(|file| file.base <= from).unwrap_or(0);
     for old in journals.iter().take(needed) {
         files.remove(&old.name())?;
     }

@@ -121,6 +121,17 @@ pub fn reopen(path: &Path, id: &MemberId) -> io::Result<Directory> {
     Directory::open(path)
 }
 
+/// The highest epoch that the metadata in the directory `path` may have begun; 0 if none is known.
+///
+/// # Errors
+/// When there is an epoch file that cannot be read.
+pub fn promised(path: &Path) -> io::Result<u64> {
+    match fs::read(path.join(EPOCH_FILE)) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(0),
+        bytes => Ok(EpochFile::decode(&bytes?).map_or(0, |it| it.promised.max(it.in_force))),
+    }
+}
+
 /// How a start stands, judged by the epoch files found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Standing {

@@ -13,15 +13,18 @@
 //! | `supervisor`, `serving` | starts within the process, and what serves between two |
 //! | `commit`, `team`, `room` | commits: the thread, the members, the space |
 //! | `maintain` | taking snapshots |
+//! | `export`, `import` | an exact copy as one stream, and the way back |
 //! | `index` | sled |
 
 mod carry;
 mod commit;
+mod export;
 mod fields;
 pub mod files;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod import;
 mod index;
 mod journal;
 mod log;
@@ -56,8 +59,8 @@ pub use self::recover::RecoveryReport;
 use self::supervisor::{Core, Order, Origin, Supervisor};
 pub use crate::engine::MetadataDirectory;
 use crate::engine::{
-    Commit, CommitError, Direction, Engine, EngineError, EngineStatus, Page, Row, ScanRange,
-    Sequence, SnapshotReport,
+    Commit, CommitError, Direction, Engine, EngineError, EngineStatus, ExportStream, Page, Row,
+    ScanRange, Sequence, SnapshotReport,
 };
 
 /// How to open the engine.
@@ -90,6 +93,8 @@ pub struct EmbeddedSettings {
     /// A start within the process that did not help is tried again after so long; each further one
     /// doubles it, up to 256 times.
     pub retry_after: Duration,
+    /// An export whose reader takes no piece for so long is given up.
+    pub export_patience: Duration,
 }
 
 impl EmbeddedSettings {
@@ -108,6 +113,7 @@ impl EmbeddedSettings {
             start_timeout: Duration::from_secs(24 * 3_600),
             full_retry: Duration::from_secs(1),
             retry_after: Duration::from_secs(2),
+            export_patience: Duration::from_secs(60),
         }
     }
 }
@@ -234,6 +240,16 @@ impl Engine for Embedded {
 
     async fn snapshot(&self) -> Result<SnapshotReport, EngineError> {
         self.core.serving().await?.snapshot().await
+    }
+
+    fn export(&self, origin: [u8; 16]) -> ExportStream {
+        match self.core.now() {
+            Some(serving) => serving.export(origin),
+            None => {
+                let none = EngineError::Unavailable("metadata is not served now".to_owned());
+                export::refused(none)
+            }
+        }
     }
 
     fn wants_snapshot(&self) -> bool {

@@ -2,21 +2,27 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::EmbeddedSettings;
 use super::commit::{Committer, Reply, Request};
+use super::export;
 use super::index::Index;
 use super::maintain::{self, Place};
 use super::recover::Recovered;
 use super::shared::{Shared, SnapshotFacts};
 use super::snapshot;
-use crate::engine::{Commit, EngineError, SnapshotReport};
+use crate::engine::{Commit, EngineError, ExportStream, SnapshotReport};
 
 /// Each epoch leaves a journal file with its space, however little is in it. So many are kept for a
 /// snapshot at most, or a server that starts again and again would fill its disks.
 const EPOCHS_PER_SNAPSHOT: u64 = 8;
+
+/// How many pieces of an export may wait for their reader, besides the error at its end.
+const EXPORT_PIECES: usize = 4;
 
 /// How many commits may wait for the committer.
 const QUEUE_COMMITS: usize = 1_024;
@@ -32,6 +38,10 @@ pub struct Serving {
     places: Arc<Vec<Place>>,
     snapshots: Arc<tokio::sync::Mutex<()>>,
     snapshot_after_bytes: u64,
+    exports: Arc<tokio::sync::Mutex<()>>,
+    export_patience: Duration,
+    /// True when exports have to end, because this serves no longer.
+    ended: watch::Sender<bool>,
 }
 
 impl Serving {
@@ -88,7 +98,16 @@ impl Serving {
             places: Arc::new(places),
             snapshots: Arc::default(),
             snapshot_after_bytes: settings.snapshot_after_bytes,
+            exports: Arc::default(),
+            export_patience: settings.export_patience,
+            ended: watch::Sender::new(false),
         })
+    }
+
+    /// What an export reads.
+    #[cfg(test)]
+    pub fn parts(&self) -> (&[Place], &Index, &Arc<Shared>) {
+        (&self.places, &self.index, &self.shared)
     }
 
     /// Commits, or gives the commit back untouched if this serves no longer.
@@ -116,6 +135,43 @@ impl Serving {
         task.await.unwrap_or_else(|_| Err(EngineError::Unavailable("snapshot stopped".into())))
     }
 
+    /// Ends, as every reader of the index has to, when this serves no longer.
+    pub fn export(&self, origin: [u8; 16]) -> ExportStream {
+        let Ok(alone) = Arc::clone(&self.exports).try_lock_owned() else {
+            let busy = EngineError::Unavailable("an export is under way already".to_owned());
+            return export::refused(busy);
+        };
+        let (pieces, stream) = mpsc::channel(EXPORT_PIECES + 1);
+        // An error finds its place even when nobody takes the pieces before it.
+        let Ok(last) = pieces.clone().try_reserve_owned() else { return stream };
+        let (places, index) = (Arc::clone(&self.places), Arc::clone(&self.index));
+        let (shared, patience) = (Arc::clone(&self.shared), self.export_patience);
+        let (runtime, mut ended) = (Handle::current(), self.ended.subscribe());
+        tokio::task::spawn_blocking(move || {
+            let _alone = alone;
+            let given_up = |_| EngineError::Unavailable("nobody reads the export".to_owned());
+            let mut take = |piece| {
+                runtime.block_on(async {
+                    tokio::select! {
+                        biased;
+                        _ = ended.wait_for(|ended| *ended) => {
+                            Err(EngineError::Unavailable("metadata starts anew".to_owned()))
+                        }
+                        sent = pieces.send_timeout(Ok(piece), patience) => sent.map_err(given_up),
+                    }
+                })
+            };
+            let written = export::write((&places, &index, &shared), origin, &mut take);
+            // Whoever waits for the index has it before the reader hears of the end.
+            drop(index);
+            if let Err(error) = written {
+                tracing::warn!(%error, "an export broke off");
+                last.send(Err(error));
+            }
+        });
+        stream
+    }
+
     pub fn wants_snapshot(&self) -> bool {
         let last = self.shared.snapshot();
         self.shared.journal_bytes() > last.bytes.max(self.snapshot_after_bytes)
@@ -126,6 +182,8 @@ impl Serving {
     pub fn close(&self) -> Result<(), EngineError> {
         let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(requests) = requests else { return Err(EngineError::Closed) };
+        self.ended.send_replace(true);
+        let _no_export = self.exports.blocking_lock();
         let _no_snapshot = self.snapshots.blocking_lock();
         let (answer, answered) = oneshot::channel();
         // A committer that has ended answers nothing.
@@ -142,6 +200,7 @@ impl Serving {
 
     /// Waits for the committer; leaves no mark.
     pub fn end(&self) {
+        self.ended.send_replace(true);
         drop(self.requests.lock().unwrap_or_else(PoisonError::into_inner).take());
         let committer = self.committer.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(committer) = committer {

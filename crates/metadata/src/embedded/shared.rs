@@ -18,6 +18,8 @@ pub struct Shared {
     syncs: AtomicU64,
     journal_bytes: AtomicU64,
     published: Mutex<Published>,
+    /// From where on each reader of the journal still needs it.
+    wanted: Mutex<Vec<Sequence>>,
     preparer: Mutex<Option<(Sender<()>, JoinHandle<()>)>>,
 }
 
@@ -143,7 +145,33 @@ impl Shared {
         }
     }
 
+    /// Journal files with records after `from` stay until the answer is dropped.
+    pub fn want_journal(self: &Arc<Self>, from: Sequence) -> WantedJournal {
+        self.wanted.lock().unwrap_or_else(PoisonError::into_inner).push(from);
+        WantedJournal { shared: Arc::clone(self), from }
+    }
+
+    /// From where on somebody reads the journal.
+    pub fn journal_wanted(&self) -> Option<Sequence> {
+        self.wanted.lock().unwrap_or_else(PoisonError::into_inner).iter().min().copied()
+    }
+
     fn published(&self) -> MutexGuard<'_, Published> {
         self.published.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Somebody reads the journal.
+pub struct WantedJournal {
+    shared: Arc<Shared>,
+    from: Sequence,
+}
+
+impl Drop for WantedJournal {
+    fn drop(&mut self) {
+        let mut wanted = self.shared.wanted.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(number) = wanted.iter().position(|from| *from == self.from) {
+            wanted.swap_remove(number);
+        }
     }
 }

@@ -9,8 +9,8 @@ use bytes::Bytes;
 
 use super::resolve::{View, resolve};
 use super::{
-    Commit, CommitError, Direction, Engine, EngineError, EngineStatus, PAGE_BYTES_MAX,
-    PAGE_ROWS_MAX, Page, Row, ScanRange, Sequence, SnapshotReport,
+    Commit, CommitError, Direction, Engine, EngineError, EngineStatus, ExportStream,
+    PAGE_BYTES_MAX, PAGE_ROWS_MAX, Page, Row, ScanRange, Sequence, SnapshotReport,
 };
 
 /// Rows in a map under a lock. Cheap to make; nothing is shared between two of them.
@@ -135,6 +135,14 @@ impl Engine for Memory {
             entries: state.rows.len() as u64,
             ..SnapshotReport::default()
         })
+    }
+
+    /// What nothing keeps cannot be carried elsewhere either: refused.
+    fn export(&self, _: [u8; 16]) -> ExportStream {
+        let (pieces, stream) = tokio::sync::mpsc::channel(1);
+        let refused = EngineError::Unavailable("memory is not exported".to_owned());
+        let _ = pieces.try_send(Err(refused));
+        stream
     }
 
     fn wants_snapshot(&self) -> bool {

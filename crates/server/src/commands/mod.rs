@@ -5,7 +5,9 @@ mod check;
 mod disk;
 mod doctor;
 mod env;
+mod export;
 mod health;
+mod import;
 mod operations;
 mod serve;
 
@@ -25,6 +27,8 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Serve(serve) => serve::run(serve).map(succeeded),
         Command::Env(arguments) => env::run(arguments).map(succeeded),
         Command::Check(arguments) => Ok(check::run(arguments)),
+        Command::Export(arguments) => export::run(arguments).map(succeeded),
+        Command::Import(arguments) => import::run(arguments).map(succeeded),
         Command::Account(account) => account::run(&account).map(succeeded),
         Command::Disk(disk) => disk::run(&disk).map(succeeded),
         Command::Health(remote) => Ok(health::run(&remote)),

@@ -9,8 +9,8 @@ use std::sync::{
 use async_trait::async_trait;
 use blobs::faulty::Random;
 use metadata::engine::{
-    Commit, CommitError, Direction, Engine, EngineError, EngineStatus, Page, Row, ScanRange,
-    Sequence, SnapshotReport, memory::Memory,
+    Commit, CommitError, Direction, Engine, EngineError, EngineStatus, ExportStream, Page, Row,
+    ScanRange, Sequence, SnapshotReport, memory::Memory,
 };
 use tokio::sync::Notify;
 
@@ -128,6 +128,10 @@ impl Engine for Uneven {
 
     async fn snapshot(&self) -> Result<SnapshotReport, EngineError> {
         self.rows.snapshot().await
+    }
+
+    fn export(&self, origin: [u8; 16]) -> ExportStream {
+        self.rows.export(origin)
     }
 
     fn wants_snapshot(&self) -> bool {

@@ -4,6 +4,7 @@
 mod beginnings;
 mod damage;
 mod epochs;
+mod exports;
 mod full;
 mod measure;
 mod power;
