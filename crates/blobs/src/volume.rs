@@ -70,6 +70,14 @@ pub struct DirectoryStatus {
     pub written_bytes: u64,
 }
 
+/// A disk may hang for one kind of operations and answer others.
+#[derive(Clone, Copy)]
+enum Kind {
+    Read,
+    Change,
+    Look,
+}
+
 struct Health {
     state: DirectoryState,
     space: Space,
@@ -101,8 +109,8 @@ pub(crate) struct Volume {
     draining: AtomicBool,
     refreshing: AtomicBool,
     opened_at: Instant,
-    /// When the disk last answered anything, counted from `opened_at`.
-    finished_at_ms: AtomicU64,
+    /// When the disk last answered something of each kind, counted from `opened_at`.
+    finished_at_ms: [AtomicU64; 3],
     errors: AtomicU64,
     read_bytes: AtomicU64,
     written_bytes: AtomicU64,
@@ -135,7 +143,7 @@ impl Volume {
             draining: AtomicBool::new(false),
             refreshing: AtomicBool::new(false),
             opened_at: Instant::now(),
-            finished_at_ms: AtomicU64::new(0),
+            finished_at_ms: Default::default(),
             errors: AtomicU64::new(0),
             read_bytes: AtomicU64::new(0),
             written_bytes: AtomicU64::new(0),
@@ -209,7 +217,7 @@ impl Volume {
 
     /// Asks for the free space; a full directory that has room again is healthy.
     pub async fn refresh_space(&self) {
-        let answer = self.bounded("space", self.disk().map(|disk| disk.space())).await;
+        let answer = self.bounded(Kind::Look, "space", self.disk().map(|disk| disk.space())).await;
         let mut health = self.health();
         health.space_known_at = Some(Instant::now());
         let Ok(space) = answer else { return };
@@ -260,7 +268,7 @@ impl Volume {
 
     /// Whether what is used still stands at the path; an error if nothing is.
     pub async fn is_in_place(&self) -> io::Result<bool> {
-        self.bounded("look", self.disk().map(|disk| disk.is_in_place())).await
+        self.bounded(Kind::Look, "look", self.disk().map(|disk| disk.is_in_place())).await
     }
 
     /// Uses `disk` from now on; `None` lets go of what was used.
@@ -311,7 +319,8 @@ impl Volume {
 
     /// Removes a file; one that is not there is fine.
     pub async fn remove(&self, file: &str) -> io::Result<()> {
-        match self.reading("remove", self.disk().map(|disk| disk.remove(file))).await {
+        let operation = self.disk().map(|disk| disk.remove(file));
+        match self.tolerating(Kind::Change, "remove", operation).await {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             result => result,
         }
@@ -335,7 +344,7 @@ impl Volume {
 
     /// An operation whose failure says that the directory can no longer be written.
     async fn changing<T>(&self, what: &str, operation: io::Result<DiskFuture<T>>) -> io::Result<T> {
-        let result = self.bounded(what, operation).await;
+        let result = self.bounded(Kind::Change, what, operation).await;
         if let Err(error) = &result {
             let state = match error.raw_os_error() {
                 Some(ENOSPC | EDQUOT) => Some(DirectoryState::Full),
@@ -351,9 +360,18 @@ impl Volume {
         result
     }
 
-    /// An operation that may fail for one file without the whole directory being bad.
     async fn reading<T>(&self, what: &str, operation: io::Result<DiskFuture<T>>) -> io::Result<T> {
-        let result = self.bounded(what, operation).await;
+        self.tolerating(Kind::Read, what, operation).await
+    }
+
+    /// An operation that may fail for one file without the whole directory being bad.
+    async fn tolerating<T>(
+        &self,
+        kind: Kind,
+        what: &str,
+        operation: io::Result<DiskFuture<T>>,
+    ) -> io::Result<T> {
+        let result = self.bounded(kind, what, operation).await;
         let mut health = self.health();
         match &result {
             Ok(_) => health.read_errors = 0,
@@ -374,19 +392,30 @@ impl Volume {
 
     /// Waits for the disk, but not for ever.
     ///
-    /// A disk that finishes other operations meanwhile is busy, not broken: then only this
-    /// operation is given up, and only after several times the limit.
-    async fn bounded<T>(&self, what: &str, operation: io::Result<DiskFuture<T>>) -> io::Result<T> {
+    /// A disk that finishes other operations of the kind meanwhile is busy, not broken: then only
+    /// this operation is given up, and only after several times the limit.
+    async fn bounded<T>(
+        &self,
+        kind: Kind,
+        what: &str,
+        operation: io::Result<DiskFuture<T>>,
+    ) -> io::Result<T> {
         let mut operation = operation?;
+        let [reads, changes, looks] = &self.finished_at_ms;
+        let finished_at_ms = match kind {
+            Kind::Read => reads,
+            Kind::Change => changes,
+            Kind::Look => looks,
+        };
         for _ in 0..BUSY_ROUNDS {
             if let Ok(result) = timeout(self.operation_timeout, &mut operation).await {
-                self.finished_at_ms.store(self.now_ms(), Ordering::Relaxed);
+                finished_at_ms.store(self.now_ms(), Ordering::Relaxed);
                 if result.as_ref().is_err_and(|error| error.kind() != io::ErrorKind::NotFound) {
                     self.errors.fetch_add(1, Ordering::Relaxed);
                 }
                 return result;
             }
-            let idle_ms = self.now_ms().saturating_sub(self.finished_at_ms.load(Ordering::Relaxed));
+            let idle_ms = self.now_ms().saturating_sub(finished_at_ms.load(Ordering::Relaxed));
             if u128::from(idle_ms) >= self.operation_timeout.as_millis() {
                 let reason = format!("{what}: no answer in {:?}", self.operation_timeout);
                 self.degrade(Some(DirectoryState::Failed { reason }));

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
@@ -64,8 +65,11 @@ pub struct Committer {
     pub full_retry: Duration,
     pub full_since: Option<Instant>,
     pub halted: bool,
-    /// To be called once, if the index fails; then another committer takes over.
+    pub index_lost: bool,
+    /// To be called once, if the index is lost; then another committer takes over.
     pub index_failed: Option<Box<dyn FnOnce() + Send>>,
+    /// Set while this hangs: another one serves, so nothing may be written any more.
+    pub fence: Arc<AtomicBool>,
 }
 
 struct Waiting {
@@ -87,7 +91,11 @@ impl Committer {
                 let _ = answer.send(self.close());
                 break;
             }
-            if self.index_failed.is_none() {
+            if self.index_lost || self.is_fenced() {
+                // Only now: whoever is told looks at what was published.
+                if let Some(tell) = self.index_failed.take() {
+                    tell();
+                }
                 break;
             }
         }
@@ -123,7 +131,7 @@ impl Committer {
     }
 
     fn process(&mut self, group: Vec<Waiting>) {
-        if self.halted || !self.team.is_enough() {
+        if self.halted || self.is_fenced() || !self.team.is_enough() {
             return refuse(group, &CommitError::Unavailable);
         }
         let bytes: usize = group.iter().map(|waiting| journal_size(&waiting.commit)).sum();
@@ -145,11 +153,13 @@ impl Committer {
         }
     }
 
+    fn is_fenced(&self) -> bool {
+        self.fence.load(Ordering::Acquire)
+    }
+
     fn give_up_index(&mut self) {
         self.halted = true;
-        if let Some(tell) = self.index_failed.take() {
-            tell();
-        }
+        self.index_lost = true;
     }
 
     /// Judges the commits in order, each also against those before it in the group.
@@ -181,6 +191,9 @@ impl Committer {
 
     /// Makes a group durable on all members, then visible.
     fn write(&mut self, records: &[Record]) -> Result<(), CommitError> {
+        if self.is_fenced() {
+            return Err(CommitError::Unavailable);
+        }
         let before = self.index.applied();
         let mut writer = GroupWriter::new(self.file, self.position.chain, before);
         records.iter().for_each(|record| writer.push(record));
@@ -208,7 +221,12 @@ impl Committer {
             tracing::error!(%error, "the index takes no commit");
             self.give_up_index();
             CommitError::Unavailable
-        })
+        })?;
+        if !self.has_index() {
+            tracing::error!("the directory with the index failed");
+            self.give_up_index();
+        }
+        Ok(())
     }
 
     /// Goes on without those that failed. What is beyond `base` in older journals is void.
@@ -222,7 +240,9 @@ impl Committer {
             Ok(position) => {
                 self.file = FileId { epoch: self.team.epoch(), base, nonce };
                 self.position = position;
-                Session::write(&*self.index_files, self.team.epoch());
+                if self.has_index() {
+                    Session::write(&*self.index_files, self.team.epoch());
+                }
                 tracing::warn!(epoch = self.team.epoch(), "metadata goes on with fewer journals");
                 Ok(())
             }
@@ -232,6 +252,12 @@ impl Committer {
                 Err(CommitError::Unavailable)
             }
         }
+    }
+
+    /// Whether the directory with the index is a member still: what fails or hangs there may do so
+    /// for the index next.
+    fn has_index(&self) -> bool {
+        self.team.members().iter().any(|member| Arc::ptr_eq(&member.files, &self.index_files))
     }
 
     /// Sees to it that the next `bytes` fit into the journal file.

@@ -9,10 +9,10 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use parking_lot::{RwLock, RwLockReadGuard};
 
 use super::fields::Fields;
 use super::journal::Record;
@@ -28,6 +28,8 @@ const FLUSH_EVERY_MS: u64 = 500;
 const MARK: &[u8] = b"applied";
 /// How long a closed index may hold its files on; sled's threads let go of them when they end.
 const LETTING_GO: Duration = Duration::from_secs(10);
+/// How long a reader waits for a group to be written; the next ones then wait no longer.
+const READER_PATIENCE: Duration = Duration::from_millis(500);
 
 /// Rows by key. Every row begins with its version, 8 bytes little-endian.
 pub struct Index {
@@ -38,6 +40,9 @@ pub struct Index {
     /// Held to write a group, shared by readers of several rows.
     group: RwLock<()>,
     applied: AtomicU64,
+    opened: Instant,
+    /// When the group began that is being written, in ms since `opened` and one; 0 if none is.
+    applying_ms: AtomicU64,
     #[cfg(test)]
     broken: std::sync::atomic::AtomicBool,
 }
@@ -71,6 +76,8 @@ impl Index {
                 marks,
                 group: RwLock::new(()),
                 applied: AtomicU64::new(0),
+                opened: Instant::now(),
+                applying_ms: AtomicU64::new(0),
                 #[cfg(test)]
                 broken: false.into(),
             };
@@ -103,14 +110,39 @@ impl Index {
     /// Makes a group visible at one moment to readers of several rows.
     pub fn apply(&self, epoch: u64, records: &[Record]) -> Result<(), EngineError> {
         let Some(last) = records.last() else { return Ok(()) };
-        let _alone = self.group.write().unwrap_or_else(PoisonError::into_inner);
+        let _alone = self.group.write();
         self.check()?;
-        guard(|| {
+        self.applying_ms.store(self.now_ms() + 1, Ordering::Release);
+        let applied = guard(|| {
             for record in records {
                 self.apply_record(record)?;
             }
             self.write_mark(epoch, last.sequence)
-        })
+        });
+        self.applying_ms.store(0, Ordering::Release);
+        applied
+    }
+
+    /// For how long a group has been written by now: far too long, if the disk hangs.
+    pub fn applying_for(&self) -> Duration {
+        match self.applying_ms.load(Ordering::Acquire) {
+            0 => Duration::ZERO,
+            begun => Duration::from_millis(self.now_ms().saturating_sub(begun - 1)),
+        }
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Sees no group half written.
+    ///
+    /// # Errors
+    /// [`EngineError::Unavailable`] while one is being written for too long.
+    fn between_groups(&self) -> Result<RwLockReadGuard<'_, ()>, EngineError> {
+        let patience = READER_PATIENCE.saturating_sub(self.applying_for());
+        let late = || EngineError::Unavailable("the index takes too long".to_owned());
+        self.group.try_read_for(patience).ok_or_else(late)
     }
 
     /// Notes what the index holds, while nobody reads it yet.
@@ -129,7 +161,7 @@ impl Index {
     }
 
     pub fn get_many(&self, keys: &[Vec<u8>]) -> Result<Vec<Option<Row>>, EngineError> {
-        let _shared = self.group.read().unwrap_or_else(PoisonError::into_inner);
+        let _shared = self.between_groups()?;
         keys.iter().map(|key| self.get(key)).collect()
     }
 
@@ -144,7 +176,7 @@ impl Index {
             return Ok(page);
         }
         self.check()?;
-        let _shared = self.group.read().unwrap_or_else(PoisonError::into_inner);
+        let _shared = self.between_groups()?;
         guard(|| {
             let mut rows = self.rows.range(range.start.as_slice()..range.end.as_slice());
             let mut bytes = 0;
@@ -185,7 +217,7 @@ impl Index {
 
     /// Up to `limit` rows from `start` on, and the sequence they were read at.
     pub fn dump(&self, start: &[u8], limit: usize) -> Result<(Vec<Entry>, Sequence), EngineError> {
-        let _shared = self.group.read().unwrap_or_else(PoisonError::into_inner);
+        let _shared = self.between_groups()?;
         guard(|| {
             let mut entries = Vec::new();
             for found in self.rows.range(start..).take(limit) {

@@ -109,7 +109,7 @@ impl EmbeddedSettings {
             accept_loss: Vec::new(),
             cache_bytes: 256 << 20,
             snapshot_after_bytes: 256 << 20,
-            io_timeout: Duration::from_secs(30),
+            io_timeout: Duration::from_secs(15),
             start_timeout: Duration::from_secs(24 * 3_600),
             full_retry: Duration::from_secs(1),
             retry_after: Duration::from_secs(2),

@@ -1,8 +1,9 @@
 //! The engine between two starts: one index, one committer, one epoch after another.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -24,6 +25,9 @@ const EPOCHS_PER_SNAPSHOT: u64 = 8;
 /// How many pieces of an export may wait for their reader, besides the error at its end.
 const EXPORT_PIECES: usize = 4;
 
+/// How long a thread may take to end; a hanging disk must not keep others from going on.
+const END_PATIENCE: Duration = Duration::from_secs(60);
+
 /// How many commits may wait for the committer.
 const QUEUE_COMMITS: usize = 1_024;
 
@@ -42,6 +46,9 @@ pub struct Serving {
     export_patience: Duration,
     /// True when exports have to end, because this serves no longer.
     ended: watch::Sender<bool>,
+    /// The committer hangs: nobody waits for it, and it commits no more.
+    abandoned: watch::Sender<bool>,
+    fence: Arc<AtomicBool>,
 }
 
 impl Serving {
@@ -73,6 +80,7 @@ impl Serving {
         shared.prepare_rooms();
 
         let (requests, inbox) = mpsc::channel(QUEUE_COMMITS);
+        let fence = Arc::<AtomicBool>::default();
         let committer = Committer {
             requests: inbox,
             index: Arc::clone(&index),
@@ -85,7 +93,9 @@ impl Serving {
             full_retry: settings.full_retry,
             full_since: None,
             halted: false,
+            index_lost: false,
             index_failed: Some(Box::new(index_failed)),
+            fence: Arc::clone(&fence),
         };
         let builder = std::thread::Builder::new().name("metadata-commit".to_owned());
         let committer = builder.spawn(move || committer.run()).map_err(thread_failed)?;
@@ -101,6 +111,8 @@ impl Serving {
             exports: Arc::default(),
             export_patience: settings.export_patience,
             ended: watch::Sender::new(false),
+            abandoned: watch::Sender::new(false),
+            fence,
         })
     }
 
@@ -121,7 +133,12 @@ impl Serving {
             };
         }
         drop(requests);
-        answered.await.unwrap_or_else(|_| Reply::unknown())
+        let mut abandoned = self.abandoned.subscribe();
+        tokio::select! {
+            biased;
+            answer = answered => answer.unwrap_or_else(|_| Reply::unknown()),
+            _ = abandoned.wait_for(|abandoned| *abandoned) => Reply::unknown(),
+        }
     }
 
     pub async fn snapshot(&self) -> Result<SnapshotReport, EngineError> {
@@ -198,14 +215,26 @@ impl Serving {
         self.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Waits for the committer; leaves no mark.
+    /// Waits for the committer, but not for ever; leaves no mark.
     pub fn end(&self) {
         self.ended.send_replace(true);
         drop(self.requests.lock().unwrap_or_else(PoisonError::into_inner).take());
         let committer = self.committer.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(committer) = committer {
-            let _ = committer.join();
+            join_within(committer, END_PATIENCE);
         }
+        self.shared.stop_preparer();
+        self.fence.store(true, Ordering::Release);
+        self.abandoned.send_replace(true);
+    }
+
+    /// Waits for nothing. What hangs will find that it is no longer wanted.
+    pub fn abandon(&self) {
+        self.fence.store(true, Ordering::Release);
+        self.abandoned.send_replace(true);
+        self.ended.send_replace(true);
+        drop(self.requests.lock().unwrap_or_else(PoisonError::into_inner).take());
+        drop(self.committer.lock().unwrap_or_else(PoisonError::into_inner).take());
         self.shared.stop_preparer();
     }
 }
@@ -213,6 +242,19 @@ impl Serving {
 impl Drop for Serving {
     fn drop(&mut self) {
         self.end();
+    }
+}
+
+/// Waits for a thread; leaves it alone if it takes too long.
+pub fn join_within(thread: JoinHandle<()>, patience: Duration) {
+    let until = Instant::now() + patience;
+    while !thread.is_finished() && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    if thread.is_finished() {
+        let _ = thread.join();
+    } else {
+        tracing::error!("a metadata thread hangs and is left alone");
     }
 }
 

@@ -4,9 +4,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use super::room::Room;
+use super::serving::join_within;
 use crate::engine::{EngineStatus, MemberStatus, Sequence};
+
+/// How long making room may take when it is no longer wanted.
+const PREPARER_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Figures and flags.
 #[derive(Default)]
@@ -141,7 +146,7 @@ impl Shared {
         let preparer = self.preparer.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some((wake, thread)) = preparer {
             drop(wake);
-            let _ = thread.join();
+            join_within(thread, PREPARER_PATIENCE);
         }
     }
 

@@ -218,12 +218,12 @@ impl Supervisor {
         &mut self,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<RecoveryReport, EngineError> {
-        for origin in &self.origins {
+        for origin in self.origins.clone() {
             let id = origin.id();
             if self.found.iter().any(|found| found.id == id) {
                 continue;
             }
-            match self.open(origin) {
+            match self.open(&origin) {
                 Ok(found) => self.found.push(found),
                 Err(error) => {
                     let id = members::name(&id);
@@ -247,14 +247,17 @@ impl Supervisor {
         Ok(report)
     }
 
-    /// Opens a directory. After the first start also locks it: what hangs in the one opened before
-    /// may hold the lock still, and then this one is left out.
-    fn open(&self, origin: &Origin) -> io::Result<Found> {
-        let first = self.generation == 0;
-        let found = origin.open(first)?;
-        if !first {
-            found.files.lock()?;
+    /// Opens a directory. After the first start it must answer, and is locked: what hangs in the
+    /// one opened before may hold the lock still, and then this one is left out.
+    fn open(&mut self, origin: &Origin) -> io::Result<Found> {
+        if self.generation == 0 {
+            return origin.open(true);
         }
+        if !self.works(origin.clone()) {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "it does not work"));
+        }
+        let found = origin.open(false)?;
+        found.files.lock()?;
         Ok(found)
     }
 
@@ -280,7 +283,10 @@ impl Supervisor {
                     self.core.slot.send_replace(Slot::Closed);
                     return;
                 }
-                Err(RecvTimeoutError::Timeout) => self.look(),
+                Err(RecvTimeoutError::Timeout) => {
+                    self.leave_hanging_index();
+                    self.look();
+                }
             }
         }
     }
@@ -299,11 +305,35 @@ impl Supervisor {
     /// Puts the directory with the index last, so that another one gets it, and sees to it that
     /// what is there is not used again.
     fn leave_index(&mut self) {
-        if let Some(first) = self.found.first() {
+        let Some(first) = self.found.first() else { return };
+        // What has failed is let go, and never the first again.
+        if !self.failed().contains(&first.id) {
             Session::forget(&*first.files);
-            self.found.rotate_left(1);
-            self.origins.rotate_left(1);
         }
+        self.put_last(first.id);
+    }
+
+    fn put_last(&mut self, id: MemberId) {
+        self.found.sort_by_key(|found| found.id == id);
+        self.origins.sort_by_key(|origin| origin.id() == id);
+    }
+
+    /// An index that takes no group because its disk hangs is left to itself, with its directory.
+    fn leave_hanging_index(&mut self) {
+        let Some(serving) = self.core.now() else { return };
+        if serving.index.applying_for() < self.settings.io_timeout {
+            return;
+        }
+        tracing::error!("the metadata index hangs; it is made anew");
+        self.core.slot.send_replace(Slot::Starting);
+        self.core.sequence.store(serving.index.applied(), Ordering::Release);
+        serving.abandon();
+        bury(serving);
+        if let Some(id) = self.found.first().map(|first| first.id) {
+            self.put_last(id);
+            self.found.retain(|found| found.id != id);
+        }
+        self.again();
     }
 
     /// Lets the present one end.
@@ -318,6 +348,7 @@ impl Supervisor {
             Slot::Failed(serving) => {
                 self.core.sequence.store(serving.index.applied(), Ordering::Release);
                 serving.end();
+                bury(serving);
             }
             Slot::Starting | Slot::Closed => {}
         }
@@ -441,6 +472,21 @@ impl Supervisor {
             }
         }
         started
+    }
+}
+
+/// Lets go of what served, on a thread of its own: sled writes once more when it is dropped, and
+/// may hang in that as in anything else.
+fn bury(serving: Arc<Serving>) {
+    let wait = move || {
+        // Nobody else is to be the last.
+        while Arc::strong_count(&serving) > 1 || Arc::strong_count(&serving.index) > 1 {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        drop(serving);
+    };
+    if let Err(error) = std::thread::Builder::new().name("metadata-old".to_owned()).spawn(wait) {
+        tracing::error!(%error, "no thread to let go of the old index");
     }
 }
 
