@@ -6,7 +6,7 @@ use std::path::Path;
 use super::super::{Embedded, EmbeddedSettings, MetadataDirectory, RecoveryReport};
 use super::{id, rows};
 use crate::engine::conformance::{conformance, put};
-use crate::engine::{Engine, EngineError};
+use crate::engine::{Commit, Engine, EngineError};
 
 fn settings(path: &Path, directories: usize) -> EmbeddedSettings {
     let directories = (0..directories)
@@ -114,6 +114,51 @@ async fn any_damage_to_the_index_only_costs_a_rebuild() {
     let (engine, report) = open(&settings);
     assert!(report.index_kept, "{report}");
     assert_eq!(rows(&engine).await, before);
+}
+
+/// An index that somebody put back from a copy made earlier, or from another store.
+#[tokio::test]
+async fn an_index_from_another_time_is_not_believed() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = settings(directory.path(), 1);
+    let index = directory.path().join("d0/index");
+    let copies = [("earlier", 3), ("later", 6)].map(|it| (directory.path().join(it.0), it.1));
+    let mut expected = Vec::new();
+    for round in 0..6 {
+        let (engine, _) = open(&settings);
+        engine.commit(put(&format!("k{round}"), "value")).await.unwrap();
+        if round == 4 {
+            engine
+                .commit(Commit { delete: vec![b"k1".to_vec()], ..Commit::default() })
+                .await
+                .unwrap();
+        }
+        expected.push(rows(&engine).await);
+        engine.close().await.unwrap();
+        drop(engine);
+        for (copy, _) in copies.iter().filter(|(_, at)| *at == round + 1) {
+            copy_folder(&index, copy);
+        }
+    }
+    for (copy, _) in &copies {
+        fs::remove_dir_all(&index).unwrap();
+        copy_folder(copy, &index);
+        let (engine, report) = open(&settings);
+        assert_eq!(Some(&rows(&engine).await), expected.last(), "{report}");
+        engine.close().await.unwrap();
+    }
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        match entry.file_type().unwrap().is_dir() {
+            true => copy_folder(&entry.path(), &to),
+            false => drop(fs::copy(entry.path(), to).unwrap()),
+        }
+    }
 }
 
 /// The index's own directory is lost: the others have everything.
