@@ -129,8 +129,8 @@ class Watch(threading.Thread):
         self.most = max(self.most, resident(self.server))
 
     def run(self):
-        """Until the end."""
-        while not self.over.wait(0.1):
+        """Until the end, and once at least."""
+        while not self.asked or not self.over.wait(0.1):
             begun = time.monotonic()
             try:
                 status = send(self.server.endpoint, "GET", "/_larder/health").status

@@ -25,8 +25,10 @@ use crate::engine::{EngineError, EngineStatus, MemberState, Sequence};
 
 /// Reads and commits wait so long for a start before they are refused.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How often failed directories are looked at.
+/// How often it is looked whether something is to be mended.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How often failed directories are tried.
+const PROBE_EVERY: Duration = Duration::from_secs(5);
 /// How often the pause before the next start doubles.
 const RETRY_DOUBLINGS: u32 = 8;
 /// A start after which all went well for so long counts as having helped.
@@ -184,6 +186,8 @@ pub struct Supervisor {
     attempts: u32,
     /// Directories that were asked whether they work and have not answered.
     asked: BTreeMap<MemberId, Receiver<bool>>,
+    /// When failed directories are looked at again.
+    look_at: Instant,
 }
 
 impl Supervisor {
@@ -206,6 +210,7 @@ impl Supervisor {
             generation: 0,
             attempts: 0,
             asked: BTreeMap::new(),
+            look_at: Instant::now(),
         }
     }
 
@@ -402,6 +407,9 @@ impl Supervisor {
         if self.core.now().is_none() {
             return self.again();
         }
+        if Instant::now() < self.look_at {
+            return;
+        }
         let failed = self.failed();
         let back: Vec<_> =
             self.origins.iter().filter(|origin| failed.contains(&origin.id())).cloned().collect();
@@ -411,9 +419,8 @@ impl Supervisor {
         if back.into_iter().any(|origin| self.works(origin)) {
             tracing::warn!("a metadata directory works again; it is taken back");
             self.again();
-        } else {
-            self.put_off();
         }
+        self.look_at = Instant::now() + PROBE_EVERY;
     }
 
     /// Whether what is written to a directory and synced comes back, in time. One that does not
