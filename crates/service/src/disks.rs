@@ -202,11 +202,10 @@ impl Operation for RemoveDisk {
     async fn run(self, _: Permit<'_, Self>, service: &Arc<Service>) -> Result<()> {
         let _alone = service.disk_changes.lock().await;
         let known = service.known_disk(self.directory).await?;
-        let draining = known.draining.as_ref();
-        if draining.is_none() {
+        let Some(draining) = &known.draining else {
             return Err(refused("It is in use; let it be emptied first (disk drain).".into()));
-        }
-        if !draining.is_some_and(|draining| draining.empty) && !self.accept_loss {
+        };
+        if !draining.empty && !self.accept_loss {
             return Err(refused("Blobs still have copies there.".into()));
         }
         service.move_metadata(&known).await?;

@@ -6,10 +6,9 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::files::Files;
 use super::index::Index;
@@ -69,7 +68,7 @@ pub struct Committer {
     /// To be called once, if the index is lost; then another committer takes over.
     pub index_failed: Option<Box<dyn FnOnce() + Send>>,
     /// Set while this hangs: another one serves, so nothing may be written any more.
-    pub fence: Arc<AtomicBool>,
+    pub abandoned: watch::Receiver<bool>,
 }
 
 struct Waiting {
@@ -91,7 +90,7 @@ impl Committer {
                 let _ = answer.send(self.close());
                 break;
             }
-            if self.index_lost || self.is_fenced() {
+            if self.index_lost || self.is_abandoned() {
                 // Only now: whoever is told looks at what was published.
                 if let Some(tell) = self.index_failed.take() {
                     tell();
@@ -131,7 +130,7 @@ impl Committer {
     }
 
     fn process(&mut self, group: Vec<Waiting>) {
-        if self.halted || self.is_fenced() || !self.team.is_enough() {
+        if self.halted || self.is_abandoned() || !self.team.is_enough() {
             return refuse(group, &CommitError::Unavailable);
         }
         let bytes: usize = group.iter().map(|waiting| journal_size(&waiting.commit)).sum();
@@ -153,8 +152,8 @@ impl Committer {
         }
     }
 
-    fn is_fenced(&self) -> bool {
-        self.fence.load(Ordering::Acquire)
+    fn is_abandoned(&self) -> bool {
+        *self.abandoned.borrow()
     }
 
     fn give_up_index(&mut self) {
@@ -191,7 +190,7 @@ impl Committer {
 
     /// Makes a group durable on all members, then visible.
     fn write(&mut self, records: &[Record]) -> Result<(), CommitError> {
-        if self.is_fenced() {
+        if self.is_abandoned() {
             return Err(CommitError::Unavailable);
         }
         let before = self.index.applied();

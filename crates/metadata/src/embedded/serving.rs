@@ -1,6 +1,5 @@
 //! The engine between two starts: one index, one committer, one epoch after another.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -48,7 +47,6 @@ pub struct Serving {
     ended: watch::Sender<bool>,
     /// The committer hangs: nobody waits for it, and it commits no more.
     abandoned: watch::Sender<bool>,
-    fence: Arc<AtomicBool>,
 }
 
 impl Serving {
@@ -80,7 +78,7 @@ impl Serving {
         shared.prepare_rooms();
 
         let (requests, inbox) = mpsc::channel(QUEUE_COMMITS);
-        let fence = Arc::<AtomicBool>::default();
+        let abandoned = watch::Sender::new(false);
         let committer = Committer {
             requests: inbox,
             index: Arc::clone(&index),
@@ -95,7 +93,7 @@ impl Serving {
             halted: false,
             index_lost: false,
             index_failed: Some(Box::new(index_failed)),
-            fence: Arc::clone(&fence),
+            abandoned: abandoned.subscribe(),
         };
         let builder = std::thread::Builder::new().name("metadata-commit".to_owned());
         let committer = builder.spawn(move || committer.run()).map_err(thread_failed)?;
@@ -111,8 +109,7 @@ impl Serving {
             exports: Arc::default(),
             export_patience: settings.export_patience,
             ended: watch::Sender::new(false),
-            abandoned: watch::Sender::new(false),
-            fence,
+            abandoned,
         })
     }
 
@@ -224,18 +221,14 @@ impl Serving {
             join_within(committer, END_PATIENCE);
         }
         self.shared.stop_preparer();
-        self.fence.store(true, Ordering::Release);
         self.abandoned.send_replace(true);
     }
 
-    /// Waits for nothing. What hangs will find that it is no longer wanted.
+    /// Does not wait for the committer, which will find that it is no longer wanted.
     pub fn abandon(&self) {
-        self.fence.store(true, Ordering::Release);
         self.abandoned.send_replace(true);
-        self.ended.send_replace(true);
-        drop(self.requests.lock().unwrap_or_else(PoisonError::into_inner).take());
         drop(self.committer.lock().unwrap_or_else(PoisonError::into_inner).take());
-        self.shared.stop_preparer();
+        self.end();
     }
 }
 
