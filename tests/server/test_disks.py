@@ -156,6 +156,7 @@ def test_a_directory_joins_takes_blobs_and_is_found_again(server):
     assert (home / "four" / "x").read_text() == "mine"
     disk(server, "add", str(home / "five"), "--zone", "e")
     assert listed(server)["five"]["zone"] == "e"
+    assert holders(server) == {"one", "two"}, "those that were chosen at the first start"
     for key, body in bodies(60, "after").items():
         server_client = s3_client(server.endpoint, ROOT)
         server_client.put_object(Bucket="kept", Key=key, Body=body)
@@ -278,6 +279,29 @@ def active_members(server: Server) -> int:
     with urllib.request.urlopen(f"{server.endpoint}/_larder/metrics", timeout=10) as page:
         text = page.read().decode()
     return int(re.search(r'larder_metadata_members{state="active"} (\d+)', text).group(1))
+
+
+def test_a_store_begun_with_one_directory_outlives_it(tmp_path):
+    server = Server(tmp_path, ("a=one",), (), ENVIRONMENT)
+    with server:
+        written = fill(s3_client(server.endpoint, ROOT))
+        with Load(server) as load:
+            disk(server, "add", str(tmp_path / "two"), "--zone", "b")
+        written |= load.written
+        assert holders(server) == {"one", "two"}
+        disk(server, "add", str(tmp_path / "three"), "--zone", "c", "--metadata", "false")
+        assert holders(server) == {"one", "two"}
+        until(lambda: listed(server)["placement"]["settled"], "all have two copies")
+        lost = listed(server)["one"]["id"]
+        server.kill()
+        shutil.rmtree(tmp_path / "one")
+        server.directories = ("two",)
+        server.arguments = ("--accept-loss", lost)
+        server.start()
+        all_there(server, written)
+        disk(server, "replace", "one", str(tmp_path / "four"), "--wait")
+        assert holders(server) == {"two", "four"}, "a third is there, and was not to hold any"
+        is_clean(server)
 
 
 def test_metadata_moves_off_a_directory_that_is_replaced(tmp_path):

@@ -10,6 +10,8 @@ use crate::{
 };
 
 const DIRECTORY: &[u8] = b"directory/";
+/// Each commit is written to all that hold metadata: more make it slower, and hardly safer.
+pub const METADATA_DIRECTORIES_MAX: usize = 3;
 /// Deleted with a directory at once.
 const COUNTERS_PER_COMMIT: usize = 500;
 

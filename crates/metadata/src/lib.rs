@@ -29,7 +29,7 @@ mod versions;
 pub use blobs::{FreedBlob, Move, NamedBlob, NamedPage, PartBlob};
 pub use buckets::Created;
 pub use contents::NewContent;
-pub use directories::{Draining, KnownDirectory};
+pub use directories::{Draining, KnownDirectory, METADATA_DIRECTORIES_MAX};
 pub use error::{Error, Result};
 pub use leases::{Incarnation, Life};
 pub use notes::{Note, PlacementState, ScrubState};

@@ -277,6 +277,10 @@ pub struct AddDisk {
     pub zone: Option<String>,
     #[arg(long)]
     pub region: Option<String>,
+    /// Whether it is to hold metadata too; if not given it does when all others do and are fewer
+    /// than three
+    #[arg(long, value_name = "true|false")]
+    pub metadata: Option<bool>,
     #[command(flatten)]
     pub remote: Remote,
 }

@@ -11,11 +11,10 @@ use std::path::{Display, Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use blobs::identity::{self, Identity, METADATA_FOLDER};
 use blobs::{Directory, DirectoryError, DirectoryId, DirectorySpec, StoreId};
-use metadata::embedded;
+use metadata::{METADATA_DIRECTORIES_MAX, embedded};
 use model::environment::{Entropy, random};
 
 use crate::config::Labelled;
-use crate::config::check::METADATA_DIRECTORIES_MAX;
 
 /// Metadata that is being rebuilt; it gets its name once it is complete.
 pub const REBUILT_FOLDER: &str = "meta.rebuilt";

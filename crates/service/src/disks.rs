@@ -31,6 +31,9 @@ pub struct AddDisk {
     pub zone: Option<String>,
     /// The default one if not given.
     pub region: Option<String>,
+    /// Whether it is to hold metadata too. If not given it does when all others do and there is
+    /// room for one more, as at the first start of a store.
+    pub holds_metadata: Option<bool>,
 }
 
 /// Begins to empty a directory, also one that does not answer: its copies are made anew elsewhere.
@@ -39,6 +42,8 @@ pub struct DrainDisk {
     pub directory: DirectoryId,
     /// Once it is empty it leaves the store.
     pub then_remove: bool,
+    /// Who takes over metadata that it holds, if it leaves and the other one can; any if not given.
+    pub successor: Option<DirectoryId>,
 }
 
 /// Uses a directory again that was being emptied.
@@ -103,7 +108,7 @@ impl Operation for AddDisk {
 
     async fn run(self, _: Permit<'_, Self>, service: &Arc<Service>) -> Result<DirectoryId> {
         let _alone = service.disk_changes.lock().await;
-        let Self { path, zone, region } = self;
+        let Self { path, zone, region, holds_metadata } = self;
         if !path.is_absolute() {
             return Err(refused(format!("{} is not an absolute path", path.display())));
         }
@@ -131,6 +136,7 @@ impl Operation for AddDisk {
             Err(error) => return Err(refused(error.to_string())),
             Ok(_) => return Err(refused(format!("{text} belongs to a store already."))),
         }
+        let holds_metadata = service.is_to_hold_metadata(holds_metadata).await?;
         service.metadata.note_directories(std::slice::from_ref(&row)).await?;
         match service.initialise(spec, DirectoryId(row.id)).await {
             Ok(directory) => service.blobs.add(directory).await?,
@@ -140,6 +146,9 @@ impl Operation for AddDisk {
             }
         }
         tracing::info!(directory = %DirectoryId(row.id), path = text, "directory added");
+        if holds_metadata {
+            service.add_holder(&row).await?;
+        }
         Ok(DirectoryId(row.id))
     }
 }
@@ -161,7 +170,7 @@ impl Operation for DrainDisk {
             )));
         }
         if self.then_remove {
-            service.move_metadata(&known).await?;
+            service.move_metadata(&known, self.successor).await?;
         }
         let before = known.draining.filter(|before| before.then_remove == self.then_remove);
         let draining = before.unwrap_or_else(|| Draining {
@@ -208,7 +217,7 @@ impl Operation for RemoveDisk {
         if !draining.empty && !self.accept_loss {
             return Err(refused("Blobs still have copies there.".into()));
         }
-        service.move_metadata(&known).await?;
+        service.move_metadata(&known, None).await?;
         service.remove_disk(&known).await
     }
 }

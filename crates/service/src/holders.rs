@@ -1,9 +1,9 @@
-//! Which directories hold the metadata: another one takes over from a directory that leaves.
+//! Which directories hold the metadata: new ones join, and take over from those that leave.
 
 use std::{collections::BTreeSet, io, path::Path};
 
 use blobs::{DirectoryId, DirectoryState, DirectoryStatus, identity::METADATA_FOLDER};
-use metadata::{KnownDirectory, engine::MetadataDirectory};
+use metadata::{KnownDirectory, METADATA_DIRECTORIES_MAX, engine::MetadataDirectory};
 
 use crate::{Error, Result, Service, disks::refused};
 
@@ -37,11 +37,15 @@ impl KeyFiles for NoKeyFiles {
 
 impl Service {
     /// Takes the metadata out of a directory, if it holds any; another one takes its place if there
-    /// is one. The caller holds `disk_changes`.
+    /// is one, the `wished` one if that can. The caller holds `disk_changes`.
     ///
     /// # Errors
     /// Too few would be left, or the other one cannot take it. Then all is as before.
-    pub(crate) async fn move_metadata(&self, leaving: &KnownDirectory) -> Result<()> {
+    pub(crate) async fn move_metadata(
+        &self,
+        leaving: &KnownDirectory,
+        wished: Option<DirectoryId>,
+    ) -> Result<()> {
         if !leaving.holds_metadata {
             return Ok(());
         }
@@ -49,7 +53,8 @@ impl Service {
         let stays = |it: &&KnownDirectory| it.id != leaving.id && it.draining.is_none();
         let mut holders: Vec<_> =
             known.iter().filter(stays).filter(|it| it.holds_metadata).cloned().collect();
-        let successor = successor(&known, &holders, &self.blobs.directories(), &leaving.id);
+        let heirs = heirs(&known, &self.blobs.directories(), &leaving.id);
+        let successor = successor(heirs, &holders, wished);
         if successor.is_none() && holders.len() < self.blobs.copies(&leaving.region).min(2) {
             let text = "No other directory can hold the metadata in its place; add one first.";
             return Err(refused(text.to_owned()));
@@ -66,6 +71,37 @@ impl Service {
             return Err(Error::internal(error));
         }
         self.dismiss(leaving).await
+    }
+
+    /// Whether a directory that is being added is to hold metadata.
+    ///
+    /// # Errors
+    /// It is wished, and as many as may hold it do.
+    pub(crate) async fn is_to_hold_metadata(&self, wish: Option<bool>) -> Result<bool> {
+        let known = self.metadata.directories().await?;
+        let holders = known.iter().filter(|it| it.holds_metadata).count();
+        let is_room = holders < METADATA_DIRECTORIES_MAX;
+        if wish == Some(true) && !is_room {
+            let text = format!("{holders} directories hold metadata, and no more may.");
+            return Err(refused(text));
+        }
+        let chosen = known.iter().any(|it| !it.holds_metadata && it.draining.is_none());
+        Ok(wish.unwrap_or(is_room && !chosen))
+    }
+
+    /// Puts the metadata into one more directory. The caller holds `disk_changes`.
+    ///
+    /// # Errors
+    /// It cannot take it; then it holds blobs only.
+    pub(crate) async fn add_holder(&self, holder: &KnownDirectory) -> Result<()> {
+        self.appoint(holder).await?;
+        let known = self.metadata.directories().await?;
+        let holders: Vec<_> = known.iter().filter(|it| it.holds_metadata).map(place).collect();
+        if let Err(error) = self.metadata.engine().set_directories(&holders).await {
+            self.dismiss(holder).await?;
+            return Err(Error::internal(error));
+        }
+        Ok(())
     }
 
     /// Lets directories take part again that were missing at the start.
@@ -118,13 +154,12 @@ fn place(known: &KnownDirectory) -> MetadataDirectory {
     MetadataDirectory { path: Path::new(&known.path).join(METADATA_FOLDER), id: known.id }
 }
 
-/// A directory that works and stays, in a zone without metadata if there is one.
-fn successor(
-    known: &[KnownDirectory],
-    holders: &[KnownDirectory],
+/// Directories without metadata that work and stay.
+fn heirs<'k>(
+    known: &'k [KnownDirectory],
     statuses: &[DirectoryStatus],
     leaving: &[u8; 16],
-) -> Option<KnownDirectory> {
+) -> Vec<&'k KnownDirectory> {
     let works = |id: &[u8; 16]| {
         let mut found = statuses.iter().filter(|status| status.id.0 == *id);
         found.any(|status| status.state == DirectoryState::Healthy)
@@ -132,6 +167,16 @@ fn successor(
     let can = |it: &&KnownDirectory| {
         !it.holds_metadata && it.draining.is_none() && it.id != *leaving && works(&it.id)
     };
+    known.iter().filter(can).collect()
+}
+
+/// The `wished` one of `heirs`, else one in a zone without metadata, else any.
+fn successor(
+    heirs: Vec<&KnownDirectory>,
+    holders: &[KnownDirectory],
+    wished: Option<DirectoryId>,
+) -> Option<KnownDirectory> {
+    let is_wished = |it: &KnownDirectory| wished.is_some_and(|wished| wished.0 == it.id);
     let taken = |it: &KnownDirectory| holders.iter().any(|holder| holder.zone == it.zone);
-    known.iter().filter(can).min_by_key(|it| taken(it)).cloned()
+    heirs.into_iter().min_by_key(|it| (!is_wished(it), taken(it))).cloned()
 }

@@ -64,12 +64,14 @@ struct Added {
     path: PathBuf,
     zone: Option<String>,
     region: Option<String>,
+    holds_metadata: Option<bool>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Drained {
     then_remove: bool,
+    successor: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -92,8 +94,9 @@ pub async fn list(request: &Request, service: &Arc<Service>) -> Result<Reply> {
 
 /// `POST /_larder/disks`
 pub async fn add(request: &mut Request, service: &Arc<Service>) -> Result<Reply> {
-    let Added { path, zone, region } = read(request).await?;
-    let id = service.call(&request.caller, AddDisk { path, zone, region }).await?;
+    let Added { path, zone, region, holds_metadata } = read(request).await?;
+    let add = AddDisk { path, zone, region, holds_metadata };
+    let id = service.call(&request.caller, add).await?;
     json(201, &Made { id: id.to_string() })
 }
 
@@ -104,8 +107,10 @@ pub async fn change(request: &mut Request, service: &Arc<Service>, path: &str) -
     let directory: DirectoryId = id.parse().map_err(unknown)?;
     match what {
         "drain" => {
-            let Drained { then_remove } = read(request).await?;
-            service.call(&request.caller, DrainDisk { directory, then_remove }).await?;
+            let Drained { then_remove, successor } = read(request).await?;
+            let successor = successor.map(|id| id.parse().map_err(unknown)).transpose()?;
+            let drain = DrainDisk { directory, then_remove, successor };
+            service.call(&request.caller, drain).await?;
         }
         "keep" => service.call(&request.caller, KeepDisk(directory)).await?,
         "remove" => {

@@ -46,7 +46,8 @@ pub fn run(command: &Disk) -> Result<()> {
                 ..it.add.clone()
             };
             let new = added(&add)?;
-            change(&it.add.remote, &old, "drain", &json!({ "then_remove": true }))?;
+            let wish = json!({ "then_remove": true, "successor": new });
+            change(&it.add.remote, &old, "drain", &wish)?;
             super::print(&format!("{new}\n"))?;
             if it.wait { wait(&it.add.remote, &old) } else { Ok(()) }
         }
@@ -59,12 +60,12 @@ pub fn run(command: &Disk) -> Result<()> {
 
 fn added(add: &AddDisk) -> Result<String> {
     let path = std::path::absolute(&add.path)?;
-    let mut wish = json!({ "path": path });
-    for (name, value) in [("zone", &add.zone), ("region", &add.region)] {
-        if let (Some(value), Some(wish)) = (value, wish.as_object_mut()) {
-            wish.insert(name.into(), value.as_str().into());
-        }
-    }
+    let wish = json!({
+        "path": path,
+        "zone": add.zone,
+        "region": add.region,
+        "holds_metadata": add.metadata,
+    });
     let answer = ask(&add.remote, "POST", PATH, wish.to_string().as_bytes())?;
     let id = answer.get("id").and_then(Value::as_str);
     Ok(id.context("the server did not answer with an id")?.to_owned())

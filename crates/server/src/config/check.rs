@@ -3,14 +3,13 @@
 use std::collections::HashSet;
 use std::net::SocketAddr;
 
+use metadata::METADATA_DIRECTORIES_MAX;
 use model::limits::{BODY_BYTES_PER_SECOND_MIN_MAX, BODY_IDLE_SECONDS_MAX};
 use model::names::AccountId;
 
 use crate::config::directory::is_name;
 use crate::config::{Account, Config};
 
-/// Where metadata lies at most. More journals would only cost time.
-pub const METADATA_DIRECTORIES_MAX: usize = 3;
 const COPIES_MAX: usize = 16;
 const WAITING_BYTES_MIN: usize = 4 << 20;
 const SCRUB_DAYS_MAX: u64 = 3650;

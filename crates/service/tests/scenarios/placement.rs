@@ -30,7 +30,7 @@ impl Client {
     }
 
     async fn drain(&self, directory: DirectoryId) -> Result<()> {
-        self.as_root(DrainDisk { directory, then_remove: false }).await
+        self.as_root(DrainDisk { directory, then_remove: false, successor: None }).await
     }
 
     async fn is_empty(&self, directory: DirectoryId) -> bool {
@@ -155,7 +155,7 @@ async fn only_the_root_account_changes_directories_and_only_an_empty_one_goes() 
     let store = Store::new(1).await;
     let client = Client::with_bucket(&store, Versioning::Unversioned).await;
     client.put("key", "text").await.expect("it is put");
-    let drain = DrainDisk { directory: disk(2), then_remove: false };
+    let drain = DrainDisk { directory: disk(2), then_remove: false, successor: None };
     assert_eq!(client.call(drain).await.err(), Some(Condition::AccessDenied));
     assert_eq!(client.call(ListDisks).await.err(), Some(Condition::AccessDenied));
     let remove = |accept_loss| RemoveDisk { directory: disk(2), accept_loss };
