@@ -114,7 +114,9 @@ impl<'g> Exchange<'g> {
         let service = &self.gateway.service;
         match entry.handler {
             Handler::Operation { run, .. } => run(&mut request, service).await,
-            Handler::Absent(answer) => absent::answer(&request, service, answer).await,
+            Handler::Absent(answer) => {
+                absent::answer(&request, service, &entry.route, answer).await
+            }
             Handler::Refused(_) => Err(refusal(&request, self.operation)),
         }
     }
@@ -254,8 +256,7 @@ impl<'g> Exchange<'g> {
             user_agent: text("user-agent"),
             referer: text("referer"),
             access_key,
-            mfa_age_seconds: None,
-            object_tags: None,
+            ..CallerFacts::system("", 0)
         };
         Caller::from_facts(facts, account)
     }

@@ -55,3 +55,11 @@ pub const PARTS_PER_ROW: usize = 250;
 pub const COMMIT_TRIES_MAX: u32 = 64;
 /// Tags of an object. Source: S3 PutObjectTagging, the same in OSS.
 pub const TAGS_MAX: usize = 10;
+/// Longest bucket policy. Source: S3 "Bucket policies".
+pub const POLICY_BYTES_MAX_AWS: usize = 20 * 1024;
+/// Longest bucket policy in the language of OSS. Source: OSS PutBucketPolicy.
+pub const POLICY_BYTES_MAX_OSS: usize = 16 * 1024;
+/// Statements of one policy.
+pub const POLICY_STATEMENTS_MAX: usize = 250;
+/// Principals, resources and values of conditions in one policy, all together.
+pub const POLICY_VALUES_MAX: usize = 2000;

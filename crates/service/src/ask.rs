@@ -21,6 +21,7 @@ enum About {
     Service,
     Bucket(BucketName),
     Object(BucketName, ObjectKey),
+    Somewhere(BucketName),
 }
 
 impl Ask {
@@ -30,6 +31,11 @@ impl Ask {
 
     pub const fn bucket(action: Action, bucket: BucketName) -> Self {
         Self { action, about: About::Bucket(bucket) }
+    }
+
+    /// Whether it may be allowed for anything in the bucket: the document says for what.
+    pub const fn somewhere(action: Action, bucket: BucketName) -> Self {
+        Self { action, about: About::Somewhere(bucket) }
     }
 
     pub const fn object(action: Action, bucket: BucketName, key: ObjectKey) -> Self {
@@ -44,6 +50,7 @@ impl Operation for Ask {
         match &self.about {
             About::Service => Need::service(self.action),
             About::Bucket(bucket) => Need::bucket(self.action, bucket),
+            About::Somewhere(bucket) => Need::somewhere(self.action, bucket),
             About::Object(bucket, key) => Need::object(self.action, bucket, key),
         }
     }

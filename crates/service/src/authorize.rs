@@ -4,45 +4,62 @@ use std::marker::PhantomData;
 
 use model::{
     Condition,
-    names::{BucketName, ObjectKey},
-    policy::{
-        Action, Actions, Decision, Effect, Facts, Principals, Resource, Resources, Statement,
-        evaluate, owner_statement,
-    },
+    names::{AccountId, BucketName, ObjectKey, VersionSelector},
+    policy::{Action, Context, Decision, Facts, Layers, Resource, evaluate, might_allow},
     records::Bucket,
 };
 
-use crate::{Caller, Error, Operation, Result, Service};
+use crate::{Caller, Error, Operation, Result, Service, objects::Target};
+
+/// A bucket row as it was found, with its version: every commit expects the one it writes to.
+type Found = (Bucket, metadata::Guard);
 
 /// One thing an operation needs to be allowed.
 pub struct Need<'n> {
     pub action: Action,
     pub resource: Resource<'n>,
+    /// The version of the object that is named.
+    pub version: VersionSelector,
     /// The resource is read as the source of a copy.
     pub source: bool,
+    /// It is enough that it may be allowed for something in the bucket: what is meant is asked for
+    /// one by one later.
+    pub somewhere: bool,
 }
 
 impl<'n> Need<'n> {
+    fn one(action: Action, resource: Resource<'n>) -> Self {
+        let version = VersionSelector::Latest;
+        Self { action, resource, version, source: false, somewhere: false }
+    }
+
     pub fn service(action: Action) -> Vec<Self> {
-        vec![Self { action, resource: Resource::Service, source: false }]
+        vec![Self::one(action, Resource::Service)]
     }
 
     pub fn bucket(action: Action, bucket: &'n BucketName) -> Vec<Self> {
-        vec![Self { action, resource: Resource::Bucket(bucket), source: false }]
+        vec![Self::one(action, Resource::Bucket(bucket))]
     }
 
     pub fn object(action: Action, bucket: &'n BucketName, key: &'n ObjectKey) -> Vec<Self> {
-        vec![Self { action, resource: Resource::Object(bucket, key), source: false }]
+        vec![Self::one(action, Resource::Object(bucket, key))]
+    }
+
+    /// An object, perhaps by the id of a version.
+    pub fn target(action: Action, target: &'n Target) -> Vec<Self> {
+        let need = Self::one(action, Resource::Object(&target.bucket, &target.key));
+        vec![Self { version: target.version, ..need }]
+    }
+
+    /// Something in the bucket that the request names in its body.
+    pub fn somewhere(action: Action, bucket: &'n BucketName) -> Vec<Self> {
+        vec![Self { somewhere: true, ..Self::one(action, Resource::Bucket(bucket)) }]
     }
 
     /// Adds the right to read the source of a copy.
-    pub fn and_source(
-        mut needs: Vec<Self>,
-        action: Action,
-        bucket: &'n BucketName,
-        key: &'n ObjectKey,
-    ) -> Vec<Self> {
-        needs.push(Self { action, resource: Resource::Object(bucket, key), source: true });
+    pub fn and_source(mut needs: Vec<Self>, source: &'n Target) -> Vec<Self> {
+        let read = Self::target(source.read_action(), source);
+        needs.extend(read.into_iter().map(|need| Self { source: true, ..need }));
         needs
     }
 }
@@ -56,8 +73,7 @@ impl<'n> Need<'n> {
 /// ```
 pub struct Permit<'c, O: ?Sized> {
     caller: &'c Caller,
-    /// The bucket rows found, with their versions: every commit expects the one it writes to.
-    buckets: Vec<(Bucket, metadata::Guard)>,
+    buckets: Vec<Found>,
     operation: PhantomData<fn() -> Box<O>>,
 }
 
@@ -75,9 +91,15 @@ impl<O: ?Sized> Permit<'_, O> {
         found.ok_or_else(|| Condition::NoSuchBucket.into())
     }
 
-    /// Asks for one more thing within the buckets of this permit, as batch operations do per key.
+    /// Asks for one more thing within the buckets of this permit.
     pub fn allows(&self, action: Action, resource: Resource<'_>) -> bool {
-        decide(&self.buckets, &self.caller.facts, action, resource) == Decision::Allowed
+        decide(&self.buckets, &self.caller.facts, &Need::one(action, resource)).is_allowed()
+    }
+
+    /// As [`Self::allows`] for an object, as batch operations ask per key.
+    pub fn allows_target(&self, action: Action, target: &Target) -> bool {
+        let needs = Need::target(action, target);
+        needs.iter().all(|need| decide(&self.buckets, &self.caller.facts, need).is_allowed())
     }
 }
 
@@ -88,7 +110,7 @@ pub(crate) async fn authorize<'c, O: Operation>(
     operation: &O,
 ) -> Result<Permit<'c, O>> {
     let needs = operation.needs();
-    let mut buckets: Vec<(Bucket, metadata::Guard)> = Vec::new();
+    let mut buckets: Vec<Found> = Vec::new();
     for need in &needs {
         let (Resource::Bucket(name) | Resource::Object(name, _)) = need.resource else { continue };
         if !buckets.iter().any(|(bucket, _)| bucket.name == *name) {
@@ -106,7 +128,7 @@ pub(crate) async fn authorize<'c, O: Operation>(
         }
     }
     for need in &needs {
-        if decide(&buckets, &caller.facts, need.action, need.resource) != Decision::Allowed {
+        if !may(&buckets, &caller.facts, need) {
             return Err(Condition::AccessDenied.into());
         }
     }
@@ -117,30 +139,26 @@ fn no_such_bucket(name: &BucketName) -> Error {
     Error::from(Condition::NoSuchBucket).field("BucketName", name.as_str())
 }
 
-/// The statements in force: later also identity, bucket and session policies.
-fn decide(
-    buckets: &[(Bucket, metadata::Guard)],
-    facts: &Facts,
-    action: Action,
-    resource: Resource<'_>,
-) -> Decision {
-    let mut statements: Vec<Statement> = vec![Statement {
-        effect: Effect::Allow,
-        principals: Principals::AnyAccount,
-        actions: Actions::Some(vec![
-            Action::CreateBucket,
-            Action::DescribeRegions,
-            Action::ListAllMyBuckets,
-        ]),
-        resources: Resources::Service,
-    }];
-    statements.extend(facts.root.then(|| Statement {
-        effect: Effect::Allow,
-        principals: Principals::AnyAccount,
-        actions: Actions::Some(vec![Action::AdminAccounts, Action::AdminStore]),
-        resources: Resources::Service,
-    }));
-    statements
-        .extend(buckets.iter().map(|(bucket, _)| owner_statement(&bucket.owner, &bucket.name)));
-    evaluate(&statements, facts, action, resource)
+fn may(buckets: &[Found], facts: &Facts, need: &Need<'_>) -> bool {
+    if !need.somewhere {
+        return decide(buckets, facts, need).is_allowed();
+    }
+    let (layers, owner) = layers(buckets, need.resource);
+    owner.is_some_and(|owner| might_allow(&layers, owner, facts, need.action))
+}
+
+/// Decides over all policies in force: later also those of users, groups, roles and sessions.
+fn decide(buckets: &[Found], facts: &Facts, need: &Need<'_>) -> Decision {
+    let (layers, owner) = layers(buckets, need.resource);
+    let Need { action, resource, version, .. } = *need;
+    evaluate(&layers, &Context { facts, action, resource, version, owner })
+}
+
+/// The policies that have a say over a resource, and the account it belongs to.
+fn layers<'b>(buckets: &'b [Found], resource: Resource<'_>) -> (Layers<'b>, Option<&'b AccountId>) {
+    let (Resource::Bucket(name) | Resource::Object(name, _)) = resource else {
+        return (Layers::default(), None);
+    };
+    let found = buckets.iter().find(|(bucket, _)| bucket.name == *name);
+    (Layers::default(), found.map(|(bucket, _)| &bucket.owner))
 }

@@ -1,12 +1,7 @@
 //! Who asks, with what policies may ask of the request.
 
 use chrono::{DateTime, Utc};
-use model::{
-    environment::unix_ms,
-    names::AccountId,
-    policy::{Facts, Principal},
-    records::Account,
-};
+use model::{environment::unix_ms, names::AccountId, policy::Facts, records::Account};
 
 /// The one who asks for an operation.
 #[derive(Clone, Debug)]
@@ -30,11 +25,8 @@ impl Caller {
         Self { facts, account, expected_owner: None, expected_source_owner: None }
     }
 
-    /// The account's id, if the caller is one.
+    /// The account the caller belongs to.
     pub fn account_id(&self) -> Option<&AccountId> {
-        match &self.facts.principal {
-            Principal::Account(account) => Some(account),
-            Principal::Anonymous | Principal::System(_) => None,
-        }
+        self.facts.principal.account()
     }
 }

@@ -4,11 +4,11 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use model::{Condition, policy::Action, preconditions::Preconditions, records::Versioning};
+use model::{Condition, policy::Action, records::Versioning};
 use service::{
     Error, Service,
     buckets::{BucketInfo, LookAtBucket},
-    objects::read::{HeadObject, Reading},
+    objects::read::{LookAtObject, LookedAt},
 };
 
 use super::bucket::{write_account, write_owner};
@@ -35,28 +35,26 @@ pub enum Answer {
 ///
 /// # Errors
 /// Those of looking at the bucket or object, and the answer itself where it is one.
-pub async fn answer(request: &Request, service: &Arc<Service>, answer: Answer) -> Result<Reply> {
+pub async fn answer(
+    request: &Request,
+    service: &Arc<Service>,
+    route: &Route,
+    answer: Answer,
+) -> Result<Reply> {
+    let action = *route.actions_in(request.dialect).first().ok_or(Condition::Internal)?;
     let mut version = None;
-    let mut action = match answer {
-        Answer::Deleted => Action::DeleteBucketConfiguration,
-        _ => Action::GetBucketConfiguration,
-    };
-    if request.address.key.is_some() {
-        let reading = Reading {
-            target: request.target()?,
-            preconditions: Preconditions::default(),
-            range: None,
-            lenient_range: false,
-            part: None,
-        };
-        let facts = service.call(&request.caller, HeadObject(reading)).await?;
-        if facts.versioning != Versioning::Unversioned {
-            version = Some(facts.version.client_id());
+    let info = if request.address.key.is_some() {
+        let target = request.target()?;
+        let look = LookAtObject { action: target.action(action), target };
+        let LookedAt { bucket, owner, version: found } =
+            service.call(&request.caller, look).await?;
+        if bucket.versioning != Versioning::Unversioned {
+            version = Some(found.client_id());
         }
-        action = Action::GetBucketConfiguration;
-    }
-    let look = LookAtBucket { name: request.bucket()?, action };
-    let info = service.call(&request.caller, look).await?;
+        BucketInfo { bucket, owner }
+    } else {
+        service.call(&request.caller, LookAtBucket { name: request.bucket()?, action }).await?
+    };
     let mut reply = match answer {
         Answer::Unset(condition) => return Err(condition.into()),
         Answer::UnsetAs(condition, detail) => return Err(Error::new(condition, detail)),
@@ -74,21 +72,38 @@ use Answer::{Deleted, Document, Unset, UnsetAs};
 const S3: Dialect = Dialect::S3;
 const OSS: Dialect = Dialect::Oss;
 
-const fn get(name: &'static str, query: &'static [&'static str], answer: Answer) -> Entry {
-    entry(Route::new("GET", Target::Bucket, name).query(query), answer)
+const fn get(
+    name: &'static str,
+    query: &'static [&'static str],
+    action: Action,
+    answer: Answer,
+) -> Entry {
+    entry(Route::new("GET", Target::Bucket, name).query(query).needs(action), answer)
 }
 
-const fn delete(name: &'static str, query: &'static [&'static str]) -> Entry {
-    entry(Route::new("DELETE", Target::Bucket, name).query(query), Deleted)
+/// - `oss_action`: where OSS has an action of its own for deleting it; S3 asks for the right to
+///   set it.
+const fn delete(
+    name: &'static str,
+    query: &'static [&'static str],
+    action: Action,
+    oss_action: Option<Action>,
+) -> Entry {
+    let mut route = Route::new("DELETE", Target::Bucket, name).query(query).needs(action);
+    if let Some(action) = oss_action {
+        route = route.needs_in_oss(action);
+    }
+    entry(route, Deleted)
 }
 
 const fn object(
     method: &'static str,
     name: &'static str,
     query: &'static [&'static str],
+    action: Action,
     answer: Answer,
 ) -> Entry {
-    entry(Route::new(method, Target::Object, name).query(query), answer)
+    entry(Route::new(method, Target::Object, name).query(query).needs(action), answer)
 }
 
 /// The client tests call every such operation of a protocol, by kind of target and answer.
@@ -127,88 +142,130 @@ const NO_LOCK: Answer =
 
 #[rustfmt::skip]
 pub static TABLE: &[Entry] = &[
-    get("GetBucketAcl", &["acl"], Document(bucket_acl)),
-    get("GetBucketCors", &["cors"], Unset(Condition::NoCorsRules)),
-    delete("DeleteBucketCors", &["cors"]),
-    get("GetBucketEncryption", &["encryption"], Unset(Condition::NoEncryptionRule)),
-    delete("DeleteBucketEncryption", &["encryption"]),
+    get("GetBucketAcl", &["acl"], Action::GetBucketAcl, Document(bucket_acl)),
+    get("GetBucketCors", &["cors"], Action::GetBucketCors, Unset(Condition::NoCorsRules)),
+    delete("DeleteBucketCors", &["cors"], Action::PutBucketCors, Some(Action::DeleteBucketCors)),
+    get("GetBucketEncryption", &["encryption"],
+        Action::GetEncryptionConfiguration, Unset(Condition::NoEncryptionRule)),
+    delete("DeleteBucketEncryption", &["encryption"],
+        Action::PutEncryptionConfiguration, Some(Action::DeleteBucketEncryption)),
     named("GetBucketLifecycle",
-        get("GetBucketLifecycleConfiguration", &["lifecycle"], Unset(Condition::NoLifecycleRules))),
-    delete("DeleteBucketLifecycle", &["lifecycle"]),
-    get("GetBucketLogging", &["logging"], Document(logging)),
-    get("GetBucketPolicy", &["policy"], Unset(Condition::NoBucketPolicy)),
-    delete("DeleteBucketPolicy", &["policy"]),
-    get("GetBucketPolicyStatus", &["policyStatus"], Unset(Condition::NoBucketPolicy)),
-    get("GetBucketReplication", &["replication"], Unset(Condition::NoReplicationRules)),
-    get("GetBucketRequestPayment", &["requestPayment"], Document(request_payment)),
-    get("GetBucketWebsite", &["website"], Unset(Condition::NoWebsite)),
-    delete("DeleteBucketWebsite", &["website"]),
+        get("GetBucketLifecycleConfiguration", &["lifecycle"],
+            Action::GetLifecycleConfiguration, Unset(Condition::NoLifecycleRules))),
+    delete("DeleteBucketLifecycle", &["lifecycle"],
+        Action::PutLifecycleConfiguration, Some(Action::DeleteBucketLifecycle)),
+    get("GetBucketLogging", &["logging"], Action::GetBucketLogging, Document(logging)),
+    get("GetBucketPolicy", &["policy"], Action::GetBucketPolicy, Unset(Condition::NoBucketPolicy)),
+    delete("DeleteBucketPolicy", &["policy"], Action::DeleteBucketPolicy, None),
+    get("GetBucketPolicyStatus", &["policyStatus"],
+        Action::GetBucketPolicyStatus, Unset(Condition::NoBucketPolicy)),
+    get("GetBucketReplication", &["replication"],
+        Action::GetReplicationConfiguration, Unset(Condition::NoReplicationRules)),
+    get("GetBucketRequestPayment", &["requestPayment"],
+        Action::GetBucketRequestPayment, Document(request_payment)),
+    get("GetBucketWebsite", &["website"], Action::GetBucketWebsite, Unset(Condition::NoWebsite)),
+    delete("DeleteBucketWebsite", &["website"], Action::DeleteBucketWebsite, None),
 
-    only(S3, get("GetBucketTagging", &["tagging"], Unset(Condition::NoTags))),
-    named("DeleteBucketTags", delete("DeleteBucketTagging", &["tagging"])),
-    only(S3, delete("DeleteBucketReplication", &["replication"])),
-    only(S3, get("GetBucketAccelerateConfiguration", &["accelerate"], Document(accelerate))),
-    only(S3, get("GetBucketNotificationConfiguration", &["notification"], Document(notification))),
-    only(S3, get("GetObjectLockConfiguration", &["object-lock"], Unset(Condition::NoObjectLock))),
+    only(S3, get("GetBucketTagging", &["tagging"],
+        Action::GetBucketTagging, Unset(Condition::NoTags))),
+    named("DeleteBucketTags", delete("DeleteBucketTagging", &["tagging"],
+        Action::PutBucketTagging, Some(Action::DeleteBucketTagging))),
+    only(S3, delete("DeleteBucketReplication", &["replication"],
+        Action::PutReplicationConfiguration, Some(Action::DeleteBucketReplication))),
+    only(S3, get("GetBucketAccelerateConfiguration", &["accelerate"],
+        Action::GetAccelerateConfiguration, Document(accelerate))),
+    only(S3, get("GetBucketNotificationConfiguration", &["notification"],
+        Action::GetBucketNotification, Document(notification))),
+    only(S3, get("GetObjectLockConfiguration", &["object-lock"],
+        Action::GetBucketObjectLock, Unset(Condition::NoObjectLock))),
     only(S3, get("GetBucketOwnershipControls", &["ownershipControls"],
+        Action::GetBucketOwnershipControls,
         Unset(Condition::NoOwnershipControls))),
-    only(S3, delete("DeleteBucketOwnershipControls", &["ownershipControls"])),
-    only(S3, get("GetPublicAccessBlock", &["publicAccessBlock"],
+    only(S3, delete("DeleteBucketOwnershipControls", &["ownershipControls"],
+        Action::PutBucketOwnershipControls, None)),
+    only(S3, get("GetPublicAccessBlock", &["publicAccessBlock"], Action::GetBucketPublicAccessBlock,
         Unset(Condition::NoPublicAccessBlock))),
     named("DeleteBucketPublicAccessBlock",
-        delete("DeletePublicAccessBlock", &["publicAccessBlock"])),
-    only(S3, get("ListBucketInventoryConfigurations", &["inventory"], Document(inventories))),
+        delete("DeletePublicAccessBlock", &["publicAccessBlock"],
+            Action::PutBucketPublicAccessBlock, Some(Action::DeleteBucketPublicAccessBlock))),
+    only(S3, get("ListBucketInventoryConfigurations", &["inventory"],
+        Action::GetInventoryConfiguration, Document(inventories))),
     only(S3, get("GetBucketInventoryConfiguration", &["inventory", "id"],
+        Action::GetInventoryConfiguration,
         Unset(Condition::NoSuchConfiguration))),
-    only(S3, delete("DeleteBucketInventoryConfiguration", &["inventory", "id"])),
-    only(S3, get("ListBucketAnalyticsConfigurations", &["analytics"], Document(analytics))),
+    only(S3, delete("DeleteBucketInventoryConfiguration", &["inventory", "id"],
+        Action::PutInventoryConfiguration, None)),
+    only(S3, get("ListBucketAnalyticsConfigurations", &["analytics"],
+        Action::GetAnalyticsConfiguration, Document(analytics))),
     only(S3, get("GetBucketAnalyticsConfiguration", &["analytics", "id"],
+        Action::GetAnalyticsConfiguration,
         Unset(Condition::NoSuchConfiguration))),
-    only(S3, delete("DeleteBucketAnalyticsConfiguration", &["analytics", "id"])),
-    only(S3, get("ListBucketMetricsConfigurations", &["metrics"], Document(metrics))),
+    only(S3, delete("DeleteBucketAnalyticsConfiguration", &["analytics", "id"],
+        Action::PutAnalyticsConfiguration, None)),
+    only(S3, get("ListBucketMetricsConfigurations", &["metrics"],
+        Action::GetMetricsConfiguration, Document(metrics))),
     only(S3, get("GetBucketMetricsConfiguration", &["metrics", "id"],
+        Action::GetMetricsConfiguration,
         Unset(Condition::NoSuchConfiguration))),
-    only(S3, delete("DeleteBucketMetricsConfiguration", &["metrics", "id"])),
+    only(S3, delete("DeleteBucketMetricsConfiguration", &["metrics", "id"],
+        Action::PutMetricsConfiguration, None)),
     only(S3, get("ListBucketIntelligentTieringConfigurations", &["intelligent-tiering"],
+        Action::GetIntelligentTiering,
         Document(intelligent_tiering))),
     only(S3, get("GetBucketIntelligentTieringConfiguration", &["intelligent-tiering", "id"],
+        Action::GetIntelligentTiering,
         Unset(Condition::NoSuchConfiguration))),
-    only(S3, delete("DeleteBucketIntelligentTieringConfiguration", &["intelligent-tiering", "id"])),
+    only(S3, delete("DeleteBucketIntelligentTieringConfiguration", &["intelligent-tiering", "id"],
+        Action::PutIntelligentTiering, None)),
 
-    only(OSS, delete("DeleteBucketLogging", &["logging"])),
-    only(OSS, get("GetBucketTags", &["tagging"], Document(tagging))),
-    only(OSS, get("GetBucketPublicAccessBlock", &["publicAccessBlock"], Document(access_block))),
-    only(OSS, get("GetBucketReferer", &["referer"], Document(referer))),
-    only(OSS, get("GetBucketWorm", &["worm"], Unset(Condition::NoWorm))),
-    only(OSS, get("GetBucketObjectWormConfiguration", &["objectWorm"],
+    only(OSS, delete("DeleteBucketLogging", &["logging"], Action::DeleteBucketLogging, None)),
+    only(OSS, get("GetBucketTags", &["tagging"], Action::GetBucketTagging, Document(tagging))),
+    only(OSS, get("GetBucketPublicAccessBlock", &["publicAccessBlock"],
+        Action::GetBucketPublicAccessBlock, Document(access_block))),
+    only(OSS, get("GetBucketReferer", &["referer"], Action::GetBucketReferer, Document(referer))),
+    only(OSS, get("GetBucketWorm", &["worm"], Action::GetBucketWorm, Unset(Condition::NoWorm))),
+    only(OSS, get("GetBucketObjectWormConfiguration", &["objectWorm"], Action::GetBucketObjectLock,
         Unset(Condition::NoObjectLock))),
-    only(OSS, get("ListCname", &["cname"], Document(cnames))),
+    only(OSS, get("ListCname", &["cname"], Action::ListCname, Document(cnames))),
     only(OSS, get("GetBucketTransferAcceleration", &["transferAcceleration"],
+        Action::GetAccelerateConfiguration,
         Unset(Condition::NoTransferAcceleration))),
-    only(OSS, get("GetBucketAccessMonitor", &["accessmonitor"], Document(access_monitor))),
-    only(OSS, get("GetBucketResourceGroup", &["resourceGroup"], Document(resource_group))),
-    only(OSS, get("GetBucketHttpsConfig", &["httpsConfig"], Document(https))),
+    only(OSS, get("GetBucketAccessMonitor", &["accessmonitor"],
+        Action::GetAccessMonitor, Document(access_monitor))),
+    only(OSS, get("GetBucketResourceGroup", &["resourceGroup"],
+        Action::GetBucketResourceGroup, Document(resource_group))),
+    only(OSS, get("GetBucketHttpsConfig", &["httpsConfig"],
+        Action::GetHttpsConfig, Document(https))),
     only(OSS, get("GetBucketArchiveDirectRead", &["bucketArchiveDirectRead"],
+        Action::GetArchiveDirectRead,
         Document(archive_direct_read))),
     only(OSS, get("GetBucketReplicationLocation", &["replicationLocation"],
+        Action::GetBucketReplicationLocation,
         Document(replication_location))),
     only(OSS, get("GetBucketReplicationProgress", &["replicationProgress"],
+        Action::GetBucketReplicationProgress,
         Unset(Condition::NoReplicationRules))),
-    only(OSS, get("ListBucketInventory", &["inventory"], Document(inventories))),
+    only(OSS, get("ListBucketInventory", &["inventory"],
+        Action::GetInventoryConfiguration, Document(inventories))),
     only(OSS, get("GetBucketInventory", &["inventory", "inventoryId"],
+        Action::GetInventoryConfiguration,
         Unset(Condition::NoInventory))),
-    only(OSS, delete("DeleteBucketInventory", &["inventory", "inventoryId"])),
-    only(OSS, get("GetBucketStorageCapacity", &["qos"], Document(storage_capacity))),
-    only(OSS, get("ListStyle", &["style"], Document(styles))),
-    only(OSS, get("ListLiveChannel", &["live"], Document(live_channels))),
+    only(OSS, delete("DeleteBucketInventory", &["inventory", "inventoryId"],
+        Action::DeleteBucketInventory, None)),
+    only(OSS, get("GetBucketStorageCapacity", &["qos"],
+        Action::GetBucketStorageCapacity, Document(storage_capacity))),
+    only(OSS, get("ListStyle", &["style"], Action::ListStyle, Document(styles))),
+    only(OSS, get("ListLiveChannel", &["live"], Action::ListLiveChannel, Document(live_channels))),
 
-    object("GET", "GetObjectAcl", &["acl"], Document(object_acl)),
-    object("GET", "GetObjectTagging", &["tagging"], Document(tagging)),
-    object("DELETE", "DeleteObjectTagging", &["tagging"], Deleted),
-    object("GET", "GetObjectRetention", &["retention"], NO_LOCK),
-    only(S3, object("GET", "GetObjectLegalHold", &["legal-hold"], NO_LOCK)),
-    only(OSS, object("GET", "GetObjectLegalHold", &["legalHold"], NO_LOCK)),
-    only(OSS, object("GET", "GetSymlink", &["symlink"],
+    object("GET", "GetObjectAcl", &["acl"], Action::GetObjectAcl, Document(object_acl)),
+    object("GET", "GetObjectTagging", &["tagging"], Action::GetObjectTagging, Document(tagging)),
+    object("DELETE", "DeleteObjectTagging", &["tagging"], Action::DeleteObjectTagging, Deleted),
+    object("GET", "GetObjectRetention", &["retention"], Action::GetObjectRetention, NO_LOCK),
+    only(S3, object("GET", "GetObjectLegalHold", &["legal-hold"],
+        Action::GetObjectLegalHold, NO_LOCK)),
+    only(OSS, object("GET", "GetObjectLegalHold", &["legalHold"],
+        Action::GetObjectLegalHold, NO_LOCK)),
+    only(OSS, object("GET", "GetSymlink", &["symlink"], Action::GetObject,
         UnsetAs(Condition::InvalidRequest, "The object is not a symbolic link."))),
 ];
 

@@ -67,8 +67,10 @@ impl Wanted {
 struct Ignored {}
 
 impl WireOperation for Create {
-    const ROUTE: Route =
-        Route::new("PUT", Target::Bucket, "CreateBucket").named("PutBucket").tested_by(
+    const ROUTE: Route = Route::new("PUT", Target::Bucket, "CreateBucket")
+        .needs(Action::CreateBucket)
+        .named("PutBucket")
+        .tested_by(
             Some("tests/s3/test_buckets.py::test_create_answers_with_the_location"),
             Some("tests/oss/test_buckets.py::test_a_bucket_is_created_found_and_deleted"),
         );
@@ -161,10 +163,11 @@ fn invalid(name: &str, value: &str) -> Error {
 pub struct Head;
 
 impl WireOperation for Head {
-    const ROUTE: Route = Route::new("HEAD", Target::Bucket, "HeadBucket").tested_by(
-        Some("tests/s3/test_buckets.py::test_a_created_bucket_can_be_headed_and_is_listed"),
-        Some("tests/oss/test_buckets.py::test_head_tells_whether_a_bucket_exists"),
-    );
+    const ROUTE: Route =
+        Route::new("HEAD", Target::Bucket, "HeadBucket").needs(Action::ListBucket).tested_by(
+            Some("tests/s3/test_buckets.py::test_a_created_bucket_can_be_headed_and_is_listed"),
+            Some("tests/oss/test_buckets.py::test_head_tells_whether_a_bucket_exists"),
+        );
     type Call = LookAtBucket;
 
     async fn parse(request: &mut Request) -> Result<Self::Call> {
@@ -181,10 +184,11 @@ impl WireOperation for Head {
 pub struct Delete;
 
 impl WireOperation for Delete {
-    const ROUTE: Route = Route::new("DELETE", Target::Bucket, "DeleteBucket").tested_by(
-        Some("tests/s3/test_buckets.py::test_a_new_bucket_of_the_same_name_is_empty"),
-        Some("tests/oss/test_buckets.py::test_a_bucket_is_created_found_and_deleted"),
-    );
+    const ROUTE: Route =
+        Route::new("DELETE", Target::Bucket, "DeleteBucket").needs(Action::DeleteBucket).tested_by(
+            Some("tests/s3/test_buckets.py::test_a_new_bucket_of_the_same_name_is_empty"),
+            Some("tests/oss/test_buckets.py::test_a_bucket_is_created_found_and_deleted"),
+        );
     type Call = DeleteBucket;
 
     async fn parse(request: &mut Request) -> Result<Self::Call> {
@@ -201,8 +205,10 @@ impl WireOperation for Delete {
 pub struct GetLocation;
 
 impl WireOperation for GetLocation {
-    const ROUTE: Route =
-        Route::new("GET", Target::Bucket, "GetBucketLocation").query(&["location"]).tested_by(
+    const ROUTE: Route = Route::new("GET", Target::Bucket, "GetBucketLocation")
+        .needs(Action::GetBucketLocation)
+        .query(&["location"])
+        .tested_by(
             Some("tests/s3/test_buckets.py::test_location_is_the_region_but_for_us_east_1"),
             Some("tests/oss/test_buckets.py::test_location_is_the_region_with_its_prefix"),
         );
@@ -230,6 +236,7 @@ pub struct GetInfo;
 
 impl WireOperation for GetInfo {
     const ROUTE: Route = Route::new("GET", Target::Bucket, "GetBucketInfo")
+        .needs(Action::GetBucketInfo)
         .query(&["bucketInfo"])
         .only(Dialect::Oss)
         .tested_by(
@@ -269,6 +276,7 @@ pub struct GetStat;
 
 impl WireOperation for GetStat {
     const ROUTE: Route = Route::new("GET", Target::Bucket, "GetBucketStat")
+        .needs(Action::GetBucketStat)
         .query(&["stat"])
         .only(Dialect::Oss)
         .tested_by(None, Some("tests/oss/test_buckets.py::test_bucket_stat_counts_exactly"));

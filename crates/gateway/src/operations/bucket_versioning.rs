@@ -16,8 +16,10 @@ use crate::{
 pub struct Get;
 
 impl WireOperation for Get {
-    const ROUTE: Route =
-        Route::new("GET", Target::Bucket, "GetBucketVersioning").query(&["versioning"]).tested_by(
+    const ROUTE: Route = Route::new("GET", Target::Bucket, "GetBucketVersioning")
+        .needs(Action::GetBucketVersioning)
+        .query(&["versioning"])
+        .tested_by(
             Some("tests/s3/test_versions.py::test_versioning_is_unset_enabled_suspended"),
             Some("tests/oss/test_buckets.py::test_versioning_is_unset_enabled_suspended"),
         );
@@ -50,8 +52,10 @@ struct VersioningConfiguration {
 }
 
 impl WireOperation for Put {
-    const ROUTE: Route =
-        Route::new("PUT", Target::Bucket, "PutBucketVersioning").query(&["versioning"]).tested_by(
+    const ROUTE: Route = Route::new("PUT", Target::Bucket, "PutBucketVersioning")
+        .needs(Action::PutBucketVersioning)
+        .query(&["versioning"])
+        .tested_by(
             Some("tests/s3/test_versions.py::test_versioning_is_unset_enabled_suspended"),
             Some("tests/oss/test_buckets.py::test_versioning_is_unset_enabled_suspended"),
         );

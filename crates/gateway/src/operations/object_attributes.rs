@@ -1,6 +1,7 @@
 //! `?attributes`: what is known of an object, as S3 tells it in one document.
 
 use model::Condition;
+use model::policy::Action;
 use service::{
     Error,
     objects::read::{GetObjectAttributes, ObjectAttributes},
@@ -21,6 +22,8 @@ pub struct Get;
 
 impl WireOperation for Get {
     const ROUTE: Route = Route::new("GET", Target::Object, "GetObjectAttributes")
+        .needs(Action::GetObject)
+        .needs(Action::GetObjectAttributes)
         .query(&["attributes"])
         .only(Dialect::S3)
         .tested_by(

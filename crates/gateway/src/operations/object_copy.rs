@@ -1,6 +1,6 @@
 //! Copying an object within the store.
 
-use model::{Condition, names::VersionSelector};
+use model::{Condition, names::VersionSelector, policy::Action};
 use service::{
     Error,
     objects::copy::{Copied, CopyObject},
@@ -19,8 +19,11 @@ use crate::{
 pub struct Copy;
 
 impl WireOperation for Copy {
-    const ROUTE: Route =
-        Route::new("PUT", Target::Object, "CopyObject").header(&["copy-source"]).tested_by(
+    const ROUTE: Route = Route::new("PUT", Target::Object, "CopyObject")
+        .needs(Action::PutObject)
+        .needs(Action::GetObject)
+        .header(&["copy-source"])
+        .tested_by(
             Some("tests/s3/test_copy.py::test_a_copy_has_the_same_bytes"),
             Some("tests/oss/test_objects.py::test_a_copy_keeps_or_replaces_metadata"),
         );

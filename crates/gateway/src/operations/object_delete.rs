@@ -25,10 +25,11 @@ use crate::{
 pub struct Delete;
 
 impl WireOperation for Delete {
-    const ROUTE: Route = Route::new("DELETE", Target::Object, "DeleteObject").tested_by(
-        Some("tests/s3/test_objects.py::test_delete_removes_and_may_be_repeated"),
-        Some("tests/oss/test_objects.py::test_delete_removes_and_may_be_repeated"),
-    );
+    const ROUTE: Route =
+        Route::new("DELETE", Target::Object, "DeleteObject").needs(Action::DeleteObject).tested_by(
+            Some("tests/s3/test_objects.py::test_delete_removes_and_may_be_repeated"),
+            Some("tests/oss/test_objects.py::test_delete_removes_and_may_be_repeated"),
+        );
     type Call = DeleteObject;
 
     async fn parse(request: &mut Request) -> Result<Self::Call> {
@@ -64,6 +65,7 @@ pub struct DeleteMany;
 
 impl WireOperation for DeleteMany {
     const ROUTE: Route = Route::new("POST", Target::Bucket, "DeleteObjects")
+        .needs(Action::DeleteObject)
         .query(&["delete"])
         .named("DeleteMultipleObjects")
         .tested_by(
@@ -73,7 +75,7 @@ impl WireOperation for DeleteMany {
     type Call = DeleteObjects;
 
     fn before_document(request: &Request) -> Result<Option<Ask>> {
-        Ok(Some(Ask::bucket(Action::DeleteObject, request.bucket()?)))
+        Ok(Some(Ask::somewhere(Action::DeleteObject, request.bucket()?)))
     }
 
     async fn parse(request: &mut Request) -> Result<Self::Call> {

@@ -3,6 +3,7 @@
 use model::{
     Condition,
     limits::PART_NUMBERS,
+    policy::Action,
     preconditions::{ByteRange, Preconditions},
     records::ObjectData,
 };
@@ -32,8 +33,10 @@ const OVERRIDABLE: [&str; 6] = [
 pub struct Get;
 
 impl WireOperation for Get {
-    const ROUTE: Route =
-        Route::new("GET", Target::Object, "GetObject").takes(&["partNumber"]).tested_by(
+    const ROUTE: Route = Route::new("GET", Target::Object, "GetObject")
+        .needs(Action::GetObject)
+        .takes(&["partNumber"])
+        .tested_by(
             Some("tests/s3/test_objects.py::test_what_was_put_is_what_is_read"),
             Some("tests/oss/test_objects.py::test_what_was_put_is_what_is_read"),
         );
@@ -56,8 +59,10 @@ impl WireOperation for Get {
 pub struct Head;
 
 impl WireOperation for Head {
-    const ROUTE: Route =
-        Route::new("HEAD", Target::Object, "HeadObject").takes(&["partNumber"]).tested_by(
+    const ROUTE: Route = Route::new("HEAD", Target::Object, "HeadObject")
+        .needs(Action::GetObject)
+        .takes(&["partNumber"])
+        .tested_by(
             Some("tests/s3/test_objects.py::test_head_answers_what_get_answers_without_the_body"),
             Some("tests/oss/test_objects.py::test_head_and_meta_tell_about_the_object"),
         );
@@ -79,6 +84,7 @@ pub struct HeadMeta;
 
 impl WireOperation for HeadMeta {
     const ROUTE: Route = Route::new("HEAD", Target::Object, "GetObjectMeta")
+        .needs(Action::GetObject)
         .query(&["objectMeta"])
         .only(Dialect::Oss)
         .tested_by(
@@ -104,6 +110,7 @@ pub struct GetMeta;
 
 impl WireOperation for GetMeta {
     const ROUTE: Route = Route::new("GET", Target::Object, "GetObjectMeta")
+        .needs(Action::GetObject)
         .query(&["objectMeta"])
         .only(Dialect::Oss)
         .tested_by(None, Some("tests/oss/test_objects.py::test_meta_may_be_asked_for_by_get"));

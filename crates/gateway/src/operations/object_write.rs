@@ -1,5 +1,6 @@
 //! Writing an object in one request.
 
+use model::policy::Action;
 use service::objects::write::{PutObject, Written};
 
 use super::{answers, attributes, conditions, unserved};
@@ -9,10 +10,11 @@ use crate::wire::{Reply, Request, Result, Route, Target, WireOperation};
 pub struct Put;
 
 impl WireOperation for Put {
-    const ROUTE: Route = Route::new("PUT", Target::Object, "PutObject").tested_by(
-        Some("tests/s3/test_objects.py::test_a_second_put_replaces_the_first"),
-        Some("tests/oss/test_objects.py::test_what_was_put_is_what_is_read"),
-    );
+    const ROUTE: Route =
+        Route::new("PUT", Target::Object, "PutObject").needs(Action::PutObject).tested_by(
+            Some("tests/s3/test_objects.py::test_a_second_put_replaces_the_first"),
+            Some("tests/oss/test_objects.py::test_what_was_put_is_what_is_read"),
+        );
     type Call = PutObject;
 
     async fn parse(request: &mut Request) -> Result<Self::Call> {

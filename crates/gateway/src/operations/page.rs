@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use model::policy::Vocabulary;
 use serde::Serialize;
 
 use super::table;
@@ -23,6 +24,9 @@ pub struct OperationRow {
     pub query: &'static [&'static str],
     /// Headers it requires, in full.
     pub headers: Vec<String>,
+    /// What a policy must allow, as the protocol calls it; for a copy the target first. With a
+    /// version id it is the action of that name with `Version` in it.
+    pub actions: Vec<String>,
     pub served: bool,
     /// How far it is served, or why it is not.
     pub reason: &'static str,
@@ -50,6 +54,10 @@ fn row(entry: &Entry, dialect: Dialect) -> Option<OperationRow> {
         Handler::Absent(_) => (true, "answers that none is set"),
         Handler::Refused(reason) => (false, reason),
     };
+    let words = match dialect {
+        Dialect::S3 => Vocabulary::S3,
+        Dialect::Oss => Vocabulary::Oss,
+    };
     let full = |suffix: &&str| format!("{}{suffix}", dialect.header_prefix());
     route.dialects.include(dialect).then(|| OperationRow {
         dialect: match dialect {
@@ -65,6 +73,7 @@ fn row(entry: &Entry, dialect: Dialect) -> Option<OperationRow> {
         },
         query: route.query,
         headers: route.headers.iter().map(full).collect(),
+        actions: route.actions_in(dialect).into_iter().map(|it| it.word_in(words)).collect(),
         served,
         reason,
         test: match dialect {
@@ -85,7 +94,9 @@ pub fn page(dialect: Dialect) -> String {
          Generated from the operation table; do not edit.\n\n\
          *Served* operations work. *None is set*: reading the document answers as if nobody had \
          set it, deleting it succeeds. *Refused* operations answer 501 `NotImplemented`.\n\n\
-         | Operation | Request | State | Client test |\n| --- | --- | --- | --- |\n"
+         *Action* is what a policy must allow to those who do not own the bucket.\n\n\
+         | Operation | Request | Action | State | Client test |\n\
+         | --- | --- | --- | --- | --- |\n"
     );
     for row in list().iter().filter(|row| row.dialect == short) {
         let state = match (row.served, row.reason) {
@@ -95,7 +106,9 @@ pub fn page(dialect: Dialect) -> String {
         };
         let test = row.test.map(|test| format!("`{test}`")).unwrap_or_default();
         // Writing to a String cannot fail.
-        let _ = writeln!(page, "| {} | `{}` | {state} | {test} |", row.name, request_line(row));
+        let action = row.actions.join(", ");
+        let line = request_line(row);
+        let _ = writeln!(page, "| {} | `{line}` | {action} | {state} | {test} |", row.name);
     }
     page
 }

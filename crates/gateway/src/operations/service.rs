@@ -1,7 +1,7 @@
 //! What is asked of the service as a whole: its buckets, and the regions of OSS.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
-use model::{Condition, limits::BUCKETS_PER_ACCOUNT_MAX};
+use model::{Condition, limits::BUCKETS_PER_ACCOUNT_MAX, policy::Action};
 use service::{
     Error,
     buckets::{BucketPage, DescribeRegions, ListBuckets},
@@ -25,6 +25,7 @@ pub struct List;
 
 impl WireOperation for List {
     const ROUTE: Route = Route::new("GET", Target::Service, "ListBuckets")
+        .needs(Action::ListAllMyBuckets)
         .named("ListBuckets (GetService)")
         .tested_by(
             Some("tests/s3/test_buckets.py::test_list_buckets_comes_in_pages_and_by_prefix"),
@@ -122,6 +123,7 @@ pub struct GetRegions;
 
 impl WireOperation for GetRegions {
     const ROUTE: Route = Route::new("GET", Target::Service, "DescribeRegions")
+        .needs(Action::DescribeRegions)
         .query(&["regions"])
         .only(Dialect::Oss)
         .tested_by(

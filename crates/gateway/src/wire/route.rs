@@ -2,6 +2,8 @@
 
 use actix_web::http::header::HeaderMap;
 
+use model::policy::Action;
+
 use super::{Entry, Query};
 use crate::dialect::Dialect;
 
@@ -45,6 +47,11 @@ pub struct Route {
     pub headers: &'static [&'static str],
     /// Parameters it understands that are sub-resources elsewhere.
     pub takes: &'static [&'static str],
+    /// What the caller must be allowed: the object that is written or named comes first, the source
+    /// of a copy second. With a version id it is the action of [`Action::of_version`].
+    pub actions: [Option<Action>; 2],
+    /// What OSS asks for instead, where that differs.
+    pub oss_action: Option<Action>,
     /// The client tests of it, per dialect.
     pub s3_test: Option<&'static str>,
     pub oss_test: Option<&'static str>,
@@ -61,6 +68,8 @@ impl Route {
             query: &[],
             headers: &[],
             takes: &[],
+            actions: [None, None],
+            oss_action: None,
             s3_test: None,
             oss_test: None,
         }
@@ -97,6 +106,29 @@ impl Route {
     pub const fn named(mut self, oss_name: &'static str) -> Self {
         self.oss_name = Some(oss_name);
         self
+    }
+
+    /// The caller must be allowed this.
+    pub const fn needs(mut self, action: Action) -> Self {
+        self.actions = match self.actions {
+            [None, _] => [Some(action), None],
+            [first, _] => [first, Some(action)],
+        };
+        self
+    }
+
+    /// In OSS, the caller must be allowed this instead.
+    pub const fn needs_in_oss(mut self, action: Action) -> Self {
+        self.oss_action = Some(action);
+        self
+    }
+
+    /// What the caller must be allowed in a protocol.
+    pub fn actions_in(&self, dialect: Dialect) -> Vec<Action> {
+        match (dialect, self.oss_action) {
+            (Dialect::Oss, Some(action)) => vec![action],
+            _ => self.actions.into_iter().flatten().collect(),
+        }
     }
 
     /// Names the client test of each dialect.

@@ -1,47 +1,347 @@
 //! The vocabulary of permission: one name per thing that may be allowed, shared by both protocols.
+//!
+//! Sources: "Actions, resources, and condition keys for Amazon S3" of the Service Authorization
+//! Reference; "RAM policies" of OSS. Which operation needs which action stands in the gateway's
+//! operation table.
+
+use super::wildcard::{self, Token};
+
+/// What an action is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// All of an account.
+    Service,
+    Bucket,
+    Object,
+}
 
 macro_rules! actions {
-    ($($name:ident),* $(,)?) => {
-        /// What a caller wants to do. `s3:Name` and `oss:Name` both map to `Name`.
+    ($($level:ident { $($name:ident $s3:literal $oss:literal)* })*) => {
+        /// What a caller wants to do. The words of the two policy languages for it differ.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum Action { $($name),* }
+        #[repr(u8)]
+        pub enum Action { $($($name),*),* }
 
         impl Action {
-            pub const ALL: &[Self] = &[$(Self::$name),*];
+            pub const ALL: &[Self] = &[$($(Self::$name),*),*];
 
             pub const fn name(self) -> &'static str {
-                match self { $(Self::$name => stringify!($name)),* }
+                match self { $($(Self::$name => stringify!($name)),*),* }
+            }
+
+            /// After `s3:`; empty if S3 has no word for it.
+            pub const fn s3_name(self) -> &'static str {
+                match self { $($(Self::$name => $s3),*),* }
+            }
+
+            /// After `oss:`; empty if OSS has no word for it.
+            pub const fn oss_name(self) -> &'static str {
+                match self { $($(Self::$name => $oss),*),* }
+            }
+
+            pub const fn level(self) -> Level {
+                match self { $($(Self::$name => Level::$level),*),* }
             }
         }
     };
 }
 
+#[rustfmt::skip]
 actions! {
-    AbortMultipartUpload,
-    AdminAccounts,
-    AdminStore,
-    CreateBucket,
-    DeleteBucket,
-    DeleteBucketConfiguration,
-    DeleteObject,
-    DeleteObjectVersion,
-    DescribeRegions,
-    GetBucketConfiguration,
-    GetBucketInfo,
-    GetBucketLocation,
-    GetBucketStat,
-    GetBucketVersioning,
-    GetObject,
-    GetObjectAttributes,
-    GetObjectConfiguration,
-    GetObjectVersion,
-    ListAllMyBuckets,
-    ListBucket,
-    ListBucketMultipartUploads,
-    ListBucketVersions,
-    ListMultipartUploadParts,
-    PutBucketConfiguration,
-    PutBucketVersioning,
-    PutObject,
-    PutObjectConfiguration,
+    Service {
+        AdminAccounts "" ""
+        AdminStore "" ""
+        DescribeRegions "" "DescribeRegions"
+        GetAccountPublicAccessBlock "GetAccountPublicAccessBlock" "GetPublicAccessBlock"
+        ListAllMyBuckets "ListAllMyBuckets" "ListBuckets"
+        ListUserResources "" "ListUserResources"
+        PutAccountPublicAccessBlock "PutAccountPublicAccessBlock" "PutPublicAccessBlock"
+        DeleteAccountPublicAccessBlock "" "DeletePublicAccessBlock"
+    }
+    Bucket {
+        CreateBucket "CreateBucket" "PutBucket"
+        DeleteBucket "DeleteBucket" "DeleteBucket"
+        DeleteBucketCors "" "DeleteBucketCors"
+        DeleteBucketEncryption "" "DeleteBucketEncryption"
+        DeleteBucketInventory "" "DeleteBucketInventory"
+        DeleteBucketLifecycle "" "DeleteBucketLifecycle"
+        DeleteBucketLogging "" "DeleteBucketLogging"
+        DeleteBucketPolicy "DeleteBucketPolicy" "DeleteBucketPolicy"
+        DeleteBucketPublicAccessBlock "" "DeleteBucketPublicAccessBlock"
+        DeleteBucketReplication "" "DeleteBucketReplication"
+        DeleteBucketTagging "" "DeleteBucketTagging"
+        DeleteBucketWebsite "DeleteBucketWebsite" "DeleteBucketWebsite"
+        GetAccelerateConfiguration "GetAccelerateConfiguration" "GetBucketTransferAcceleration"
+        GetAccessMonitor "" "GetBucketAccessMonitor"
+        GetAnalyticsConfiguration "GetAnalyticsConfiguration" ""
+        GetArchiveDirectRead "" "GetBucketArchiveDirectRead"
+        GetBucketAbac "GetBucketAbac" ""
+        GetBucketAcl "GetBucketAcl" "GetBucketAcl"
+        GetBucketCors "GetBucketCORS" "GetBucketCors"
+        GetBucketInfo "" "GetBucketInfo"
+        GetBucketLocation "GetBucketLocation" "GetBucketLocation"
+        GetBucketLogging "GetBucketLogging" "GetBucketLogging"
+        GetBucketMetadataTable "GetBucketMetadataTableConfiguration" ""
+        GetBucketNotification "GetBucketNotification" ""
+        GetBucketObjectLock "GetBucketObjectLockConfiguration" "GetBucketObjectWormConfiguration"
+        GetBucketOverwriteConfig "" "GetBucketOverwriteConfig"
+        GetBucketOwnershipControls "GetBucketOwnershipControls" ""
+        GetBucketPolicy "GetBucketPolicy" "GetBucketPolicy"
+        GetBucketPolicyStatus "GetBucketPolicyStatus" "GetBucketPolicyStatus"
+        GetBucketPublicAccessBlock "GetBucketPublicAccessBlock" "GetBucketPublicAccessBlock"
+        GetBucketQosInfo "" "GetBucketQosInfo"
+        GetBucketReferer "" "GetBucketReferer"
+        GetBucketReplicationLocation "" "GetBucketReplicationLocation"
+        GetBucketReplicationProgress "" "GetBucketReplicationProgress"
+        GetBucketRequestPayment "GetBucketRequestPayment" "GetBucketRequestPayment"
+        GetBucketResourceGroup "" "GetBucketResourceGroup"
+        GetBucketResponseHeader "" "GetBucketResponseHeader"
+        GetBucketStat "" "GetBucketStat"
+        GetBucketStorageCapacity "" "GetBucketStorageCapacity"
+        GetBucketTagging "GetBucketTagging" "GetBucketTagging"
+        GetBucketVersioning "GetBucketVersioning" "GetBucketVersioning"
+        GetBucketWebsite "GetBucketWebsite" "GetBucketWebsite"
+        GetBucketWorm "" "GetBucketWorm"
+        GetEncryptionConfiguration "GetEncryptionConfiguration" "GetBucketEncryption"
+        GetHttpsConfig "" "GetBucketHttpsConfig"
+        GetIntelligentTiering "GetIntelligentTieringConfiguration" ""
+        GetInventoryConfiguration "GetInventoryConfiguration" "GetBucketInventory"
+        GetLifecycleConfiguration "GetLifecycleConfiguration" "GetBucketLifecycle"
+        GetMetricsConfiguration "GetMetricsConfiguration" ""
+        GetReplicationConfiguration "GetReplicationConfiguration" "GetBucketReplication"
+        GetStyle "" "GetStyle"
+        ListBucket "ListBucket" "ListObjects"
+        ListBucketMultipartUploads "ListBucketMultipartUploads" "ListMultipartUploads"
+        ListBucketVersions "ListBucketVersions" "ListObjectVersions"
+        ListCname "" "ListCname"
+        ListLiveChannel "" "ListLiveChannel"
+        ListStyle "" "ListStyle"
+        PutAccelerateConfiguration "PutAccelerateConfiguration" "PutBucketTransferAcceleration"
+        PutAccessMonitor "" "PutBucketAccessMonitor"
+        PutAnalyticsConfiguration "PutAnalyticsConfiguration" ""
+        PutArchiveDirectRead "" "PutBucketArchiveDirectRead"
+        PutBucketAbac "PutBucketAbac" ""
+        PutBucketAcl "PutBucketAcl" "PutBucketAcl"
+        PutBucketCors "PutBucketCORS" "PutBucketCors"
+        PutBucketLogging "PutBucketLogging" "PutBucketLogging"
+        PutBucketNotification "PutBucketNotification" ""
+        PutBucketObjectLock "PutBucketObjectLockConfiguration" "PutBucketObjectWormConfiguration"
+        PutBucketOverwriteConfig "" "PutBucketOverwriteConfig"
+        PutBucketOwnershipControls "PutBucketOwnershipControls" ""
+        PutBucketPolicy "PutBucketPolicy" "PutBucketPolicy"
+        PutBucketPublicAccessBlock "PutBucketPublicAccessBlock" "PutBucketPublicAccessBlock"
+        PutBucketQosInfo "" "PutBucketQosInfo"
+        PutBucketReferer "" "PutBucketReferer"
+        PutBucketRequestPayment "PutBucketRequestPayment" "PutBucketRequestPayment"
+        PutBucketResourceGroup "" "PutBucketResourceGroup"
+        PutBucketResponseHeader "" "PutBucketResponseHeader"
+        PutBucketStorageCapacity "" "PutBucketStorageCapacity"
+        PutBucketTagging "PutBucketTagging" "PutBucketTagging"
+        PutBucketVersioning "PutBucketVersioning" "PutBucketVersioning"
+        PutBucketWebsite "PutBucketWebsite" "PutBucketWebsite"
+        PutBucketWorm "" "InitiateBucketWorm"
+        PutCname "" "PutCname"
+        PutEncryptionConfiguration "PutEncryptionConfiguration" "PutBucketEncryption"
+        PutHttpsConfig "" "PutBucketHttpsConfig"
+        PutIntelligentTiering "PutIntelligentTieringConfiguration" ""
+        PutInventoryConfiguration "PutInventoryConfiguration" "PutBucketInventory"
+        PutLifecycleConfiguration "PutLifecycleConfiguration" "PutBucketLifecycle"
+        PutMetricsConfiguration "PutMetricsConfiguration" ""
+        PutReplicationConfiguration "PutReplicationConfiguration" "PutBucketReplication"
+        PutStyle "" "PutStyle"
+    }
+    Object {
+        AbortMultipartUpload "AbortMultipartUpload" "AbortMultipartUpload"
+        BypassGovernanceRetention "BypassGovernanceRetention" "BypassGovernanceRetention"
+        DeleteLiveChannel "" "DeleteLiveChannel"
+        DeleteObject "DeleteObject" "DeleteObject"
+        DeleteObjectTagging "DeleteObjectTagging" "DeleteObjectTagging"
+        DeleteObjectVersion "DeleteObjectVersion" "DeleteObjectVersion"
+        DeleteObjectVersionTagging "DeleteObjectVersionTagging" "DeleteObjectVersionTagging"
+        GetLiveChannel "" "GetLiveChannel"
+        GetObject "GetObject" "GetObject"
+        GetObjectAcl "GetObjectAcl" "GetObjectAcl"
+        GetObjectAttributes "GetObjectAttributes" ""
+        GetObjectLegalHold "GetObjectLegalHold" "GetObjectLegalHold"
+        GetObjectRetention "GetObjectRetention" "GetObjectRetention"
+        GetObjectTagging "GetObjectTagging" "GetObjectTagging"
+        GetObjectTorrent "GetObjectTorrent" ""
+        GetObjectVersion "GetObjectVersion" "GetObjectVersion"
+        GetObjectVersionAcl "GetObjectVersionAcl" "GetObjectVersionAcl"
+        GetObjectVersionAttributes "GetObjectVersionAttributes" ""
+        GetObjectVersionForReplication "GetObjectVersionForReplication" ""
+        GetObjectVersionTagging "GetObjectVersionTagging" "GetObjectVersionTagging"
+        GetObjectVersionTorrent "GetObjectVersionTorrent" ""
+        InitiateReplication "InitiateReplication" ""
+        ListMultipartUploadParts "ListMultipartUploadParts" "ListParts"
+        ObjectOwnerOverride "ObjectOwnerOverrideToBucketOwner" ""
+        PostVodPlaylist "" "PostVodPlaylist"
+        ProcessObject "" "ProcessImm"
+        PutLiveChannel "" "PutLiveChannel"
+        PutObject "PutObject" "PutObject"
+        PutObjectAcl "PutObjectAcl" "PutObjectAcl"
+        PutObjectLegalHold "PutObjectLegalHold" "PutObjectLegalHold"
+        PutObjectRetention "PutObjectRetention" "PutObjectRetention"
+        PutObjectTagging "PutObjectTagging" "PutObjectTagging"
+        PutObjectVersionAcl "PutObjectVersionAcl" "PutObjectVersionAcl"
+        PutObjectVersionTagging "PutObjectVersionTagging" "PutObjectVersionTagging"
+        ReplicateDelete "ReplicateDelete" ""
+        ReplicateObject "ReplicateObject" ""
+        ReplicateTags "ReplicateTags" ""
+        RestoreObject "RestoreObject" "RestoreObject"
+        UpdateObjectEncryption "UpdateObjectEncryption" ""
+    }
+}
+
+/// How many actions there are.
+pub const ACTIONS: usize = Action::ALL.len();
+const WORDS: usize = ACTIONS.div_ceil(64);
+
+impl Action {
+    /// Place in [`Action::ALL`].
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+
+    /// The action for a version named by its id instead of the latest one.
+    pub const fn of_version(self) -> Self {
+        match self {
+            Self::DeleteObject => Self::DeleteObjectVersion,
+            Self::DeleteObjectTagging => Self::DeleteObjectVersionTagging,
+            Self::GetObject => Self::GetObjectVersion,
+            Self::GetObjectAcl => Self::GetObjectVersionAcl,
+            Self::GetObjectAttributes => Self::GetObjectVersionAttributes,
+            Self::GetObjectTagging => Self::GetObjectVersionTagging,
+            Self::GetObjectTorrent => Self::GetObjectVersionTorrent,
+            Self::PutObjectAcl => Self::PutObjectVersionAcl,
+            Self::PutObjectTagging => Self::PutObjectVersionTagging,
+            other => other,
+        }
+    }
+
+    /// As the policies of a protocol name it; in the other one's words where it has none.
+    pub fn word_in(self, vocabulary: Vocabulary) -> String {
+        match (vocabulary, self.oss_name()) {
+            (Vocabulary::S3, _) | (Vocabulary::Oss, "") => self.word(),
+            (Vocabulary::Oss, name) => format!("oss:{name}"),
+        }
+    }
+
+    /// As a policy names it: in S3's words where it has them.
+    pub fn word(self) -> String {
+        match (self.s3_name(), self.oss_name()) {
+            ("", "") => format!("larder:{}", self.name()),
+            ("", oss) => format!("oss:{oss}"),
+            (s3, _) => format!("s3:{s3}"),
+        }
+    }
+}
+
+/// A set of actions: one bit each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ActionSet([u64; WORDS]);
+
+impl ActionSet {
+    pub fn insert(&mut self, action: Action) {
+        if let Some(word) = self.0.get_mut(action.index() / 64) {
+            *word |= 1 << (action.index() % 64);
+        }
+    }
+
+    pub fn contains(&self, action: Action) -> bool {
+        self.0.get(action.index() / 64).is_some_and(|word| word >> (action.index() % 64) & 1 == 1)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.iter().all(|word| *word == 0)
+    }
+
+    /// All actions but these.
+    #[must_use]
+    pub fn inverted(self) -> Self {
+        Action::ALL.iter().copied().filter(|action| !self.contains(*action)).collect()
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = Action> {
+        Action::ALL.iter().copied().filter(|action| self.contains(*action))
+    }
+}
+
+impl FromIterator<Action> for ActionSet {
+    fn from_iter<I: IntoIterator<Item = Action>>(actions: I) -> Self {
+        let mut set = Self::default();
+        actions.into_iter().for_each(|action| set.insert(action));
+        set
+    }
+}
+
+/// The words of which policy language.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Vocabulary {
+    S3,
+    Oss,
+}
+
+/// The actions that a word of a policy stands for, such as `s3:Get*`; in any case of letters.
+pub fn named(vocabulary: Vocabulary, word: &str) -> ActionSet {
+    let pattern = Token::pattern(&word.to_ascii_lowercase());
+    let own = |action: &Action| match vocabulary {
+        Vocabulary::S3 => ("s3:", action.s3_name()),
+        Vocabulary::Oss => ("oss:", action.oss_name()),
+    };
+    let is_meant = |action: &Action| {
+        let (prefix, name) = own(action);
+        let (prefix, name) = match name {
+            "" if matches!(action, Action::AdminAccounts | Action::AdminStore) => {
+                ("larder:", action.name())
+            }
+            "" => return false,
+            name => (prefix, name),
+        };
+        let word = format!("{prefix}{}", name.to_ascii_lowercase());
+        wildcard::matches(&pattern, &word)
+    };
+    Action::ALL.iter().copied().filter(is_meant).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn a_word_stands_for_the_actions_it_matches() {
+        let names = |vocabulary, word: &str| -> Vec<&str> {
+            named(vocabulary, word).iter().map(Action::name).collect()
+        };
+        assert_eq!(names(Vocabulary::S3, "s3:getbucketcors"), ["GetBucketCors"]);
+        assert_eq!(names(Vocabulary::Oss, "oss:ListObjects"), ["ListBucket"]);
+        assert_eq!(names(Vocabulary::S3, "s3:List*Uploads"), ["ListBucketMultipartUploads"]);
+        assert_eq!(names(Vocabulary::S3, "s3:DeleteO?ject"), ["DeleteObject"]);
+        for strange in ["s3:Nonsense", "oss:GetObject", "GetObject", "s3:", "iam:*", ""] {
+            assert!(named(Vocabulary::S3, strange).is_empty(), "{strange}");
+        }
+        let all = named(Vocabulary::S3, "*");
+        assert!(all.contains(Action::AdminStore) && all.contains(Action::GetObject));
+        assert!(!named(Vocabulary::S3, "s3:*").contains(Action::AdminStore));
+    }
+
+    #[test]
+    fn no_word_stands_for_two_actions() {
+        for name in [Action::s3_name, Action::oss_name] {
+            let mut seen = HashSet::new();
+            for action in Action::ALL {
+                assert!(name(*action).is_empty() || seen.insert(name(*action)), "{action:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_set_and_its_inverse_share_nothing() {
+        let set = named(Vocabulary::S3, "s3:Get*");
+        for action in Action::ALL {
+            assert_ne!(set.contains(*action), set.inverted().contains(*action), "{action:?}");
+        }
+    }
 }

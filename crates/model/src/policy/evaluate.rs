@@ -1,223 +1,281 @@
-//! The decision: an explicit deny wins, then an allow, else no.
+//! The decision: an explicit deny wins, then what allows must be allowed by every layer there is.
+//!
+//! Source: "Policy evaluation logic" and "Cross-account policy evaluation logic" of IAM.
 
-use std::net::IpAddr;
+use std::sync::Arc;
 
-use super::Action;
-use crate::names::{AccountId, BucketName, ObjectKey};
+use super::{
+    Action, Context, Effect, Facts, Principal, Resource, document::Document, principals::Naming,
+};
+use crate::names::AccountId;
 
-/// Who asks, as far as a policy may tell apart.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Principal {
-    Anonymous,
-    /// The account itself, by one of its keys.
-    Account(AccountId),
-    /// The server's own background work, by its worker's name.
-    System(&'static str),
+/// Every policy that has a say. An account itself needs none: it may do everything in its own.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Layers<'l> {
+    /// Of the user or role and of the groups it is in: any may allow.
+    pub identity: &'l [Arc<Document>],
+    /// The most a user or role may be allowed by its own policies.
+    pub boundary: Option<&'l Document>,
+    /// The most a session may do: any may allow, none if there are none.
+    pub session: Option<&'l [Arc<Document>]>,
+    /// The policy of the bucket.
+    pub resource: Option<&'l Document>,
+    /// That policy is public, and the bucket lets such a policy count for its own account only.
+    pub restricted: bool,
 }
 
-/// Everything a policy may ask about a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Facts {
-    pub principal: Principal,
-    /// The principal is the store's root account.
-    pub root: bool,
-    /// The socket's peer, or the forwarded address behind a configured proxy.
-    pub source: Option<IpAddr>,
-    pub now_ms: i64,
-    /// Whether the request came over TLS.
-    pub secure: bool,
-    pub user_agent: Option<String>,
-    pub referer: Option<String>,
-    /// The access key that signed the request.
-    pub access_key: Option<String>,
-    /// Whether a second factor was shown, and how long ago.
-    pub mfa_age_seconds: Option<i64>,
-    /// Tags of the object asked for; `None` until a statement needs them and they are loaded.
-    pub object_tags: Option<Vec<(String, String)>>,
-}
-
-impl Facts {
-    /// What is known of the server's own work.
-    pub fn system(worker: &'static str, now_ms: i64) -> Self {
-        Self {
-            principal: Principal::System(worker),
-            root: false,
-            source: None,
-            now_ms,
-            secure: true,
-            user_agent: None,
-            referer: None,
-            access_key: None,
-            mfa_age_seconds: None,
-            object_tags: None,
-        }
-    }
-}
-
-/// What is asked for.
+/// Where a decision comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Resource<'r> {
-    /// All of an account: listing and creating buckets.
-    Service,
-    Bucket(&'r BucketName),
-    Object(&'r BucketName, &'r ObjectKey),
+pub enum Layer {
+    /// The account's right to all that is its own.
+    Account,
+    Identity,
+    Boundary,
+    Session,
+    Resource,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Effect {
-    Allow,
-    Deny,
-}
-
-/// Whom a statement is about.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Principals {
-    Everybody,
-    AnyAccount,
-    Accounts(Vec<AccountId>),
-    System,
-}
-
-/// What a statement is about.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Actions {
-    All,
-    Some(Vec<Action>),
-}
-
-/// Where a statement applies.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Resources {
-    All,
-    /// The account's own level: listing and creating buckets.
-    Service,
-    /// The bucket and all in it.
-    Bucket(BucketName),
-}
-
-/// One rule.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Statement {
-    pub effect: Effect,
-    pub principals: Principals,
-    pub actions: Actions,
-    pub resources: Resources,
-}
-
-/// What the statements lead to.
+/// What the layers lead to, and which of them decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
-    Allowed,
+    Allowed(Layer, Option<Place>),
     /// A statement forbids it.
-    Denied,
-    /// No statement speaks of it: also a no.
-    NotAllowed,
+    Denied(Layer, Place),
+    /// No statement of this layer allows it: also a no.
+    NotAllowed(Layer),
 }
 
-impl Statement {
-    fn speaks_of(&self, facts: &Facts, action: Action, resource: Resource<'_>) -> bool {
-        let principal = match (&self.principals, &facts.principal) {
-            (Principals::Everybody, _)
-            | (Principals::AnyAccount, Principal::Account(_))
-            | (Principals::System, Principal::System(_)) => true,
-            (Principals::Accounts(accounts), Principal::Account(account)) => {
-                accounts.contains(account)
-            }
-            _ => false,
-        };
-        let action = match &self.actions {
-            Actions::All => true,
-            Actions::Some(actions) => actions.contains(&action),
-        };
-        let resource = match (&self.resources, resource) {
-            (Resources::All, _) | (Resources::Service, Resource::Service) => true,
-            (Resources::Bucket(own), Resource::Bucket(bucket) | Resource::Object(bucket, _)) => {
-                own == bucket
-            }
-            (Resources::Bucket(_), Resource::Service) | (Resources::Service, _) => false,
-        };
-        principal && action && resource
+/// A statement: the document within its layer, and its place in that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    pub document: u16,
+    pub statement: u16,
+}
+
+impl Decision {
+    pub const fn is_allowed(self) -> bool {
+        matches!(self, Self::Allowed(..))
     }
-}
 
-/// Decides one action on one resource.
-pub fn evaluate(
-    statements: &[Statement],
-    facts: &Facts,
-    action: Action,
-    resource: Resource<'_>,
-) -> Decision {
-    let mut decision = Decision::NotAllowed;
-    for statement in statements {
-        if statement.speaks_of(facts, action, resource) {
-            match statement.effect {
-                Effect::Deny => return Decision::Denied,
-                Effect::Allow => decision = Decision::Allowed,
+    /// One sentence on why, for an operator.
+    pub fn explain(self, layers: &Layers<'_>, context: &Context<'_>) -> String {
+        let action = context.action.word();
+        let statement = |layer: Layer, place: Place| {
+            let document = match layer {
+                Layer::Account => None,
+                Layer::Identity => {
+                    layers.identity.get(usize::from(place.document)).map(Arc::as_ref)
+                }
+                Layer::Boundary => layers.boundary,
+                Layer::Session => {
+                    let session = layers.session.unwrap_or_default();
+                    session.get(usize::from(place.document)).map(Arc::as_ref)
+                }
+                Layer::Resource => layers.resource,
+            };
+            let statement = document.and_then(|it| it.statements.get(usize::from(place.statement)));
+            match statement.and_then(|statement| statement.id.as_deref()) {
+                Some(id) => format!("statement {id}"),
+                None => format!("statement number {}", place.statement + 1),
             }
+        };
+        match self {
+            Self::Allowed(layer, None) => format!("{action} is allowed by {}", layer.name()),
+            Self::Allowed(layer, Some(place)) => {
+                let statement = statement(layer, place);
+                format!("{action} is allowed by {statement} of {}", layer.name())
+            }
+            Self::Denied(layer, place) => {
+                let statement = statement(layer, place);
+                format!("{action} is denied by {statement} of {}", layer.name())
+            }
+            Self::NotAllowed(layer) => format!("{action} is not allowed by {}", layer.name()),
         }
     }
-    decision
 }
 
-/// The implicit right: an account may do everything in its own buckets.
-pub fn owner_statement(owner: &AccountId, bucket: &BucketName) -> Statement {
-    Statement {
-        effect: Effect::Allow,
-        principals: Principals::Accounts(vec![owner.clone()]),
-        actions: Actions::All,
-        resources: Resources::Bucket(bucket.clone()),
+impl Layer {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Account => "the account",
+            Self::Identity => "the policies of the user or role",
+            Self::Boundary => "the permission boundary",
+            Self::Session => "the session policy",
+            Self::Resource => "the bucket policy",
+        }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// What one document says to a question.
+#[derive(Clone, Copy, Default)]
+struct Said {
+    deny: Option<u16>,
+    /// The statement that allows it to the principal most exactly named.
+    allow: Option<(Naming, u16)>,
+}
 
-    fn account(id: &str) -> AccountId {
-        AccountId::parse(id).expect("an id")
-    }
-
-    fn facts(principal: Principal) -> Facts {
-        Facts { principal, ..Facts::system("", 0) }
-    }
-
-    #[test]
-    fn the_owner_may_do_everything_in_its_bucket_and_others_nothing() {
-        let own = BucketName::parse("own").expect("a name");
-        let other = BucketName::parse("other").expect("a name");
-        let key = ObjectKey::parse("k").expect("a key");
-        let statements = [owner_statement(&account("1"), &own)];
-        let decide = |principal: Principal, resource: Resource<'_>| {
-            evaluate(&statements, &facts(principal), Action::GetObject, resource)
-        };
-        let owner = || Principal::Account(account("1"));
-        assert_eq!(decide(owner(), Resource::Object(&own, &key)), Decision::Allowed);
-        assert_eq!(decide(owner(), Resource::Bucket(&own)), Decision::Allowed);
-        assert_eq!(decide(owner(), Resource::Bucket(&other)), Decision::NotAllowed);
-        assert_eq!(decide(owner(), Resource::Service), Decision::NotAllowed);
-        for principal in
-            [Principal::Anonymous, Principal::Account(account("2")), Principal::System("w")]
-        {
-            let decision = decide(principal.clone(), Resource::Object(&own, &key));
-            assert_eq!(decision, Decision::NotAllowed, "{principal:?}");
+fn ask(document: &Document, context: &Context<'_>, path: &mut Option<String>) -> Said {
+    let mut said = Said::default();
+    for (place, statement) in document.about(context.action) {
+        // A statement that can change nothing is not looked at.
+        let best = said.allow.map_or(Naming::None, |(naming, _)| naming);
+        if statement.effect == Effect::Allow && best == Naming::Itself {
+            continue;
+        }
+        let naming = statement.naming(context, path);
+        match statement.effect {
+            _ if naming == Naming::None => {}
+            Effect::Deny => return Said { deny: Some(place), ..said },
+            Effect::Allow if naming > best => said.allow = Some((naming, place)),
+            Effect::Allow => {}
         }
     }
+    said
+}
 
-    #[test]
-    fn a_deny_wins_whatever_the_order() {
-        let bucket = BucketName::parse("own").expect("a name");
-        let allow = owner_statement(&account("1"), &bucket);
-        let deny = Statement {
-            effect: Effect::Deny,
-            principals: Principals::Everybody,
-            actions: Actions::Some(vec![Action::DeleteObject]),
-            resources: Resources::All,
-        };
-        let facts = facts(Principal::Account(account("1")));
-        for statements in [[allow.clone(), deny.clone()], [deny, allow]] {
-            let decide = |action| evaluate(&statements, &facts, action, Resource::Bucket(&bucket));
-            assert_eq!(decide(Action::DeleteObject), Decision::Denied);
-            assert_eq!(decide(Action::GetObject), Decision::Allowed);
+/// What all documents of a layer say together.
+fn ask_all<'d>(
+    documents: impl Iterator<Item = &'d Document>,
+    context: &Context<'_>,
+    path: &mut Option<String>,
+    layer: Layer,
+) -> Result<Option<Place>, Decision> {
+    let mut allowed = None;
+    for (document, number) in documents.zip(0..) {
+        let place = |statement| Place { document: number, statement };
+        let said = ask(document, context, path);
+        if let Some(statement) = said.deny {
+            return Err(Decision::Denied(layer, place(statement)));
         }
+        allowed = allowed.or(said.allow.map(|(_, statement)| place(statement)));
+    }
+    Ok(allowed)
+}
+
+/// Decides one question.
+pub fn evaluate(layers: &Layers<'_>, context: &Context<'_>) -> Decision {
+    decide(layers, context).unwrap_or_else(|denied| denied)
+}
+
+fn decide(layers: &Layers<'_>, context: &Context<'_>) -> Result<Decision, Decision> {
+    let principal = &context.facts.principal;
+    let path = &mut None;
+    let mut resource = layers.resource.map(|document| ask(document, context, path));
+    let rescues = keeps_own_policy(principal, context);
+    if let Some(statement) = resource.and_then(|said| said.deny) {
+        if !rescues {
+            let place = Place { document: 0, statement };
+            return Err(Decision::Denied(Layer::Resource, place));
+        }
+        resource = None;
+    }
+    let mut granted = resource.and_then(|said| said.allow);
+    let account = principal.account();
+    let own = match context.resource {
+        // At the account's own level nobody else has a say.
+        Resource::Service => true,
+        Resource::Bucket(_) | Resource::Object(..) => account.is_some() && context.owner == account,
+    };
+    if layers.restricted && !own {
+        granted = None;
+    }
+    let granted_place = granted.map(|(_, statement)| Place { document: 0, statement });
+    let naming = granted.map_or(Naming::None, |(naming, _)| naming);
+    let by_resource = Decision::Allowed(Layer::Resource, granted_place);
+    let (identity, layer) = match principal {
+        Principal::System(_) => return Ok(Decision::NotAllowed(Layer::Account)),
+        Principal::Anonymous if granted.is_some() => return Ok(by_resource),
+        Principal::Anonymous => return Ok(Decision::NotAllowed(Layer::Resource)),
+        Principal::Account(_) => (account_itself(context), Layer::Account),
+        Principal::User { .. } | Principal::Session { .. } => {
+            let documents = layers.identity.iter().map(Arc::as_ref);
+            let said = ask_all(documents, context, path, Layer::Identity)?;
+            (said.map(Some), Layer::Identity)
+        }
+    };
+    let boundary = bound(layers.boundary.into_iter(), context, path, Layer::Boundary)
+        .filter(|_| layers.boundary.is_some());
+    let sessions = layers.session.unwrap_or_default().iter().map(Arc::as_ref);
+    let session =
+        bound(sessions, context, path, Layer::Session).filter(|_| layers.session.is_some());
+    for decision in [boundary, session].into_iter().flatten() {
+        if let Decision::Denied(..) = decision {
+            return Err(decision);
+        }
+    }
+    let limit = [boundary, session].into_iter().flatten().find(|it| !it.is_allowed());
+    if own {
+        // Whom the bucket's policy names itself, its own limits do not bind.
+        if naming == Naming::Itself {
+            return Ok(by_resource);
+        }
+        let allowed = match identity {
+            Some(place) => Some(Decision::Allowed(layer, place)),
+            None => (naming > Naming::Account).then_some(by_resource),
+        };
+        return Ok(match (allowed, limit) {
+            (Some(_), Some(limit)) => limit,
+            (Some(allowed), None) => allowed,
+            (None, _) => Decision::NotAllowed(layer),
+        });
+    }
+    Ok(match (granted, identity, limit) {
+        (None, ..) => Decision::NotAllowed(Layer::Resource),
+        (_, None, _) => Decision::NotAllowed(layer),
+        (_, _, Some(limit)) => limit,
+        (Some(_), Some(_), None) => by_resource,
+    })
+}
+
+/// What a layer that only restricts comes to.
+fn bound<'d>(
+    documents: impl Iterator<Item = &'d Document>,
+    context: &Context<'_>,
+    path: &mut Option<String>,
+    layer: Layer,
+) -> Option<Decision> {
+    Some(match ask_all(documents, context, path, layer) {
+        Err(denied) => denied,
+        Ok(Some(place)) => Decision::Allowed(layer, Some(place)),
+        Ok(None) => Decision::NotAllowed(layer),
+    })
+}
+
+/// An account may do everything; what concerns the whole store only the root account may.
+fn account_itself(context: &Context<'_>) -> Option<Option<Place>> {
+    let store = matches!(context.action, Action::AdminAccounts | Action::AdminStore);
+    (!store || context.facts.root).then_some(None)
+}
+
+/// The owner itself always reaches the policy of its bucket, so that nobody is locked out.
+fn keeps_own_policy(principal: &Principal, context: &Context<'_>) -> bool {
+    use Action::{DeleteBucketPolicy, GetBucketPolicy, PutBucketPolicy};
+    let about_policy =
+        matches!(context.action, DeleteBucketPolicy | GetBucketPolicy | PutBucketPolicy);
+    let owner = |account: &AccountId| context.owner == Some(account);
+    about_policy && matches!(principal, Principal::Account(account) if owner(account))
+}
+
+/// Whether a bucket's policy might allow the principal this action somewhere in it: for requests
+/// that name what they are about in their body.
+pub fn might_allow(layers: &Layers<'_>, owner: &AccountId, facts: &Facts, action: Action) -> bool {
+    match facts.principal.account() {
+        _ if matches!(facts.principal, Principal::System(_)) => false,
+        Some(account) if account == owner => true,
+        _ if layers.restricted => false,
+        _ => layers.resource.is_some_and(|document| {
+            document.about(action).any(|(_, statement)| {
+                statement.effect == Effect::Allow
+                    && statement.principals.names(facts) != Naming::None
+            })
+        }),
+    }
+}
+
+impl<'c> Context<'c> {
+    /// A question about the latest version.
+    pub fn new(facts: &'c Facts, action: Action, resource: Resource<'c>) -> Self {
+        let version = crate::names::VersionSelector::Latest;
+        Self { facts, action, resource, version, owner: None }
     }
 }

@@ -1,12 +1,26 @@
-//! Who may do what: statements, and the decision they lead to.
+//! Who may do what: policy documents of both languages, and the decision they lead to.
 //!
-//! The owner's right is a statement like any other, see [`owner_statement`].
+//! A document is compiled by [`Document::parse`]; [`evaluate`] asks all [`Layers`] that have a say.
+//! What an account may do in its own buckets is decided there too, as one more layer.
 
 mod action;
+mod bucket;
+mod condition;
+mod document;
 mod evaluate;
+mod facts;
+mod json;
+mod keys;
+mod principals;
+mod wildcard;
 
-pub use action::Action;
-pub use evaluate::{
-    Actions, Decision, Effect, Facts, Principal, Principals, Resource, Resources, Statement,
-    evaluate, owner_statement,
-};
+#[cfg(test)]
+mod tests;
+
+pub use action::{Action, ActionSet, Level, Vocabulary};
+pub use bucket::{check as check_bucket_policy, is_public};
+pub use document::{Document, Effect, Kind, Language, Statement};
+pub use evaluate::{Decision, Layer, Layers, Place, evaluate, might_allow};
+pub use facts::{Context, Facts, Principal, Resource, Signature};
+pub use keys::Key;
+pub use principals::{Principals, Who};

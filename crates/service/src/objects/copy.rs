@@ -51,9 +51,8 @@ impl Operation for CopyObject {
     type Output = Copied;
 
     fn needs(&self) -> Vec<Need<'_>> {
-        let Target { bucket, key, .. } = &self.source;
         let target = Need::object(Action::PutObject, &self.bucket, &self.key);
-        Need::and_source(target, self.source.read_action(), bucket, key)
+        Need::and_source(target, &self.source)
     }
 
     async fn run(self, permit: Permit<'_, Self>, service: &Arc<Service>) -> Result<Self::Output> {

@@ -6,7 +6,7 @@ use metadata::NewVersion;
 use model::{
     Condition,
     names::{BucketName, ObjectKey, VersionSelector},
-    policy::{Action, Resource},
+    policy::Action,
     preconditions::Preconditions,
     records::{Bucket, Version, Versioning},
 };
@@ -62,19 +62,11 @@ impl DeleteCondition {
     }
 }
 
-fn delete_action(selector: VersionSelector) -> Action {
-    match selector {
-        VersionSelector::Latest => Action::DeleteObject,
-        VersionSelector::Null | VersionSelector::Id(_) => Action::DeleteObjectVersion,
-    }
-}
-
 impl Operation for DeleteObject {
     type Output = Deleted;
 
     fn needs(&self) -> Vec<Need<'_>> {
-        let Target { bucket, key, version } = &self.target;
-        Need::object(delete_action(*version), bucket, key)
+        Need::target(self.target.action(Action::DeleteObject), &self.target)
     }
 
     async fn run(self, permit: Permit<'_, Self>, service: &Arc<Service>) -> Result<Self::Output> {
@@ -91,18 +83,19 @@ impl Operation for DeleteObjects {
     type Output = DeleteOutcomes;
 
     fn needs(&self) -> Vec<Need<'_>> {
-        // Whether each key may be deleted is asked one by one; nobody gets here unknown.
-        Need::bucket(Action::DeleteObject, &self.bucket)
+        // Whether each key may be deleted is asked one by one; who may delete none gets no further.
+        Need::somewhere(Action::DeleteObject, &self.bucket)
     }
 
     async fn run(self, permit: Permit<'_, Self>, service: &Arc<Service>) -> Result<Self::Output> {
         let (bucket, _) = permit.bucket(&self.bucket)?;
         let (permit, service) = (&permit, service);
         let delete_one = |(place, (key, selector, condition)): (usize, Wish)| async move {
-            let resource = Resource::Object(&bucket.name, &key);
-            if !permit.allows(delete_action(selector), resource) {
+            let target = Target { bucket: bucket.name.clone(), key, version: selector };
+            if !permit.allows_target(target.action(Action::DeleteObject), &target) {
                 return (place, Err(Condition::AccessDenied.into()));
             }
+            let key = target.key;
             let caller = permit.caller();
             (place, delete(service, caller, bucket, &key, selector, &condition).await)
         };

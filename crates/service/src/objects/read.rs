@@ -7,7 +7,7 @@ use model::{
     names::VersionSelector,
     policy::{Action, Resource},
     preconditions::{ByteRange, Preconditions},
-    records::{Bucket, ContentPart, ObjectData, Version, Versioning},
+    records::{Account, Bucket, ContentPart, ObjectData, Version, Versioning},
 };
 
 use super::Target;
@@ -67,12 +67,44 @@ pub struct ObjectAttributes {
 }
 
 impl Target {
-    /// The action that reads it.
-    pub(crate) fn read_action(&self) -> Action {
+    /// The action to ask for: another one if a version is named.
+    pub const fn action(&self, action: Action) -> Action {
         match self.version {
-            VersionSelector::Latest => Action::GetObject,
-            VersionSelector::Null | VersionSelector::Id(_) => Action::GetObjectVersion,
+            VersionSelector::Latest => action,
+            VersionSelector::Null | VersionSelector::Id(_) => action.of_version(),
         }
+    }
+
+    /// The action that reads it.
+    pub(crate) const fn read_action(&self) -> Action {
+        self.action(Action::GetObject)
+    }
+}
+
+/// Looks whether an object is there, for one of its documents.
+pub struct LookAtObject {
+    pub target: Target,
+    pub action: Action,
+}
+
+/// An object that is there, and whose bucket it is in.
+pub struct LookedAt {
+    pub bucket: Bucket,
+    pub owner: Account,
+    pub version: Version,
+}
+
+impl Operation for LookAtObject {
+    type Output = LookedAt;
+
+    fn needs(&self) -> Vec<Need<'_>> {
+        Need::target(self.action, &self.target)
+    }
+
+    async fn run(self, permit: Permit<'_, Self>, service: &Arc<Service>) -> Result<Self::Output> {
+        let Found { version, bucket, .. } = find(service, &permit, &self.target).await?;
+        let owner = service.owner(&bucket).await?;
+        Ok(LookedAt { bucket, owner, version })
     }
 }
 
@@ -80,8 +112,7 @@ impl Operation for GetObject {
     type Output = (ObjectFacts, ContentReader);
 
     fn needs(&self) -> Vec<Need<'_>> {
-        let target = &self.0.target;
-        Need::object(target.read_action(), &target.bucket, &target.key)
+        Need::target(self.0.target.read_action(), &self.0.target)
     }
 
     async fn run(self, permit: Permit<'_, Self>, service: &Arc<Service>) -> Result<Self::Output> {
@@ -103,8 +134,7 @@ impl Operation for HeadObject {
     type Output = ObjectFacts;
 
     fn needs(&self) -> Vec<Need<'_>> {
-        let target = &self.0.target;
-        Need::object(target.read_action(), &target.bucket, &target.key)
+        Need::target(self.0.target.read_action(), &self.0.target)
     }
 
     async fn run(self, permit: Permit<'_, Self>, service: &Arc<Service>) -> Result<Self::Output> {
@@ -118,8 +148,10 @@ impl Operation for GetObjectAttributes {
     type Output = ObjectAttributes;
 
     fn needs(&self) -> Vec<Need<'_>> {
-        let Target { bucket, key, .. } = &self.target;
-        Need::object(Action::GetObjectAttributes, bucket, key)
+        let mut needs = Need::target(self.target.read_action(), &self.target);
+        let action = self.target.action(Action::GetObjectAttributes);
+        needs.extend(Need::target(action, &self.target));
+        needs
     }
 
     async fn run(self, permit: Permit<'_, Self>, service: &Arc<Service>) -> Result<Self::Output> {
@@ -174,6 +206,12 @@ pub(crate) async fn find<O>(
         return Err(Error::from(condition).field("Key", target.key.as_str()));
     };
     if version.object.is_none() {
+        // A marker tells that something was there.
+        if target.version == VersionSelector::Latest
+            && !permit.allows(Action::ListBucket, Resource::Bucket(&target.bucket))
+        {
+            return Err(Condition::AccessDenied.into());
+        }
         let condition = match target.version {
             VersionSelector::Latest => Condition::NoSuchKey,
             VersionSelector::Null | VersionSelector::Id(_) => Condition::MethodNotAllowed,

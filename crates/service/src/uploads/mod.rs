@@ -283,8 +283,7 @@ impl Operation for UploadPartCopy {
 
     fn needs(&self) -> Vec<Need<'_>> {
         let target = Need::object(Action::PutObject, &self.target.bucket, &self.target.key);
-        let Target { bucket, key, .. } = &self.source;
-        Need::and_source(target, self.source.read_action(), bucket, key)
+        Need::and_source(target, &self.source)
     }
 
     async fn run(self, permit: Permit<'_, Self>, service: &Arc<Service>) -> Result<Self::Output> {

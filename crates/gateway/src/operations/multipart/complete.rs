@@ -26,6 +26,7 @@ pub struct Complete;
 
 impl WireOperation for Complete {
     const ROUTE: Route = Route::new("POST", Target::Object, "CompleteMultipartUpload")
+        .needs(Action::PutObject)
         .query(&["uploadId"])
         .tested_by(
             Some("tests/s3/test_multipart.py::test_parts_are_put_together_in_order"),

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use model::{
     limits::{PART_BYTES_MIN_OSS, PART_BYTES_MIN_S3},
     names::BucketName,
+    policy::Action,
     records,
 };
 use service::uploads::CreateUpload;
@@ -20,6 +21,7 @@ pub struct Create;
 
 impl WireOperation for Create {
     const ROUTE: Route = Route::new("POST", Target::Object, "CreateMultipartUpload")
+        .needs(Action::PutObject)
         .query(&["uploads"])
         .takes(&["sequential"])
         .named("InitiateMultipartUpload")

@@ -5,6 +5,7 @@ use model::{
     limits::LIST_ENTRIES_MAX,
     listing::Question,
     names::BucketName,
+    policy::Action,
     records::{Etag, Part, Upload},
 };
 use service::uploads::{self, PartPage, UploadPage};
@@ -25,8 +26,10 @@ use crate::{
 pub struct ListParts;
 
 impl WireOperation for ListParts {
-    const ROUTE: Route =
-        Route::new("GET", Target::Object, "ListParts").query(&["uploadId"]).tested_by(
+    const ROUTE: Route = Route::new("GET", Target::Object, "ListParts")
+        .needs(Action::ListMultipartUploadParts)
+        .query(&["uploadId"])
+        .tested_by(
             Some("tests/s3/test_multipart.py::test_parts_are_listed_in_pages"),
             Some("tests/oss/test_multipart.py::test_parts_are_listed_in_pages"),
         );
@@ -47,8 +50,10 @@ impl WireOperation for ListParts {
 pub struct ListUploads;
 
 impl WireOperation for ListUploads {
-    const ROUTE: Route =
-        Route::new("GET", Target::Bucket, "ListMultipartUploads").query(&["uploads"]).tested_by(
+    const ROUTE: Route = Route::new("GET", Target::Bucket, "ListMultipartUploads")
+        .needs(Action::ListBucketMultipartUploads)
+        .query(&["uploads"])
+        .tested_by(
             Some("tests/s3/test_multipart.py::test_uploads_are_listed_in_pages_by_key_and_start"),
             Some("tests/oss/test_listing.py::test_uploads_come_in_pages"),
         );

@@ -2,6 +2,7 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use model::{
+    policy::Action,
     preconditions::ByteRange,
     records::{Etag, Part},
 };
@@ -25,6 +26,7 @@ pub struct Upload;
 
 impl WireOperation for Upload {
     const ROUTE: Route = Route::new("PUT", Target::Object, "UploadPart")
+        .needs(Action::PutObject)
         .query(&["partNumber", "uploadId"])
         .tested_by(
             Some("tests/s3/test_multipart.py::test_the_same_part_again_replaces_the_first"),
@@ -61,6 +63,8 @@ pub struct Copy;
 
 impl WireOperation for Copy {
     const ROUTE: Route = Route::new("PUT", Target::Object, "UploadPartCopy")
+        .needs(Action::PutObject)
+        .needs(Action::GetObject)
         .query(&["partNumber", "uploadId"])
         .header(&["copy-source"])
         .tested_by(
@@ -110,6 +114,7 @@ pub struct Abort;
 
 impl WireOperation for Abort {
     const ROUTE: Route = Route::new("DELETE", Target::Object, "AbortMultipartUpload")
+        .needs(Action::AbortMultipartUpload)
         .query(&["uploadId"])
         .tested_by(
             Some("tests/s3/test_multipart.py::test_abort_drops_the_upload_and_its_parts"),

@@ -2,6 +2,7 @@
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use bytes::Bytes;
+use model::policy::Action;
 use service::objects::list::{ListObjects, ObjectPage};
 
 use super::{Asked, write_object};
@@ -16,8 +17,10 @@ use crate::{
 pub struct List;
 
 impl WireOperation for List {
-    const ROUTE: Route =
-        Route::new("GET", Target::Bucket, "ListObjects").takes(&["list-type"]).tested_by(
+    const ROUTE: Route = Route::new("GET", Target::Bucket, "ListObjects")
+        .needs(Action::ListBucket)
+        .takes(&["list-type"])
+        .tested_by(
             Some("tests/s3/test_listing.py::test_version_1_in_pages_gives_everything_once"),
             Some("tests/oss/test_listing.py::test_version_1_in_pages_gives_everything_once"),
         );
@@ -39,8 +42,10 @@ impl WireOperation for List {
 pub struct ListV2;
 
 impl WireOperation for ListV2 {
-    const ROUTE: Route =
-        Route::new("GET", Target::Bucket, "ListObjectsV2").query(&["list-type=2"]).tested_by(
+    const ROUTE: Route = Route::new("GET", Target::Bucket, "ListObjectsV2")
+        .needs(Action::ListBucket)
+        .query(&["list-type=2"])
+        .tested_by(
             Some("tests/s3/test_listing.py::test_version_2_in_pages_gives_everything_once"),
             Some("tests/oss/test_listing.py::test_version_2_in_pages_gives_everything_once"),
         );

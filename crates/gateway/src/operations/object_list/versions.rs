@@ -1,6 +1,7 @@
 //! `GET /{bucket}?versions`: versions and delete markers.
 
 use bytes::Bytes;
+use model::policy::Action;
 use service::objects::list::{self, ListedVersion, VersionPage};
 
 use super::{Asked, write_object};
@@ -15,8 +16,10 @@ use crate::{
 pub struct ListVersions;
 
 impl WireOperation for ListVersions {
-    const ROUTE: Route =
-        Route::new("GET", Target::Bucket, "ListObjectVersions").query(&["versions"]).tested_by(
+    const ROUTE: Route = Route::new("GET", Target::Bucket, "ListObjectVersions")
+        .needs(Action::ListBucketVersions)
+        .query(&["versions"])
+        .tested_by(
             Some("tests/s3/test_versions.py::test_a_version_list_in_pages_gives_all_in_order"),
             Some("tests/oss/test_listing.py::test_version_lists_come_in_pages"),
         );

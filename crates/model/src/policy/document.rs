@@ -1,0 +1,356 @@
+//! A policy document, compiled once: actions as sets, resources as patterns, conditions as tests.
+//!
+//! Sources: "Grammar of the IAM JSON policy language"; OSS "Bucket policy"; RAM "Policy elements".
+
+use super::{
+    ActionSet, Context, Resource,
+    action::{ACTIONS, Action, Vocabulary, named},
+    condition::{self, Condition},
+    json::Json,
+    principals::{self, Naming, Principals, Who},
+    wildcard::{Pattern, Reading},
+};
+use crate::limits::{
+    POLICY_BYTES_MAX_AWS, POLICY_BYTES_MAX_OSS, POLICY_STATEMENTS_MAX, POLICY_VALUES_MAX,
+};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    Allow,
+    Deny,
+}
+
+/// The two policy languages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Language {
+    /// Without `${…}` in the version of 2008.
+    Aws { variables: bool },
+    /// Version `1`.
+    Oss,
+}
+
+/// What a document belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A user, group or role: it names no principal.
+    Identity,
+    /// A bucket: it names principals.
+    Bucket,
+}
+
+/// Where a statement applies.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Resources {
+    /// Of `bucket` or `bucket/key`, without what an ARN has in front.
+    pub patterns: Vec<Pattern>,
+    /// One pattern is `*`: everything, the account's own level too.
+    pub everything: bool,
+    /// `NotResource`: everywhere else.
+    pub negated: bool,
+}
+
+/// One rule.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Statement {
+    pub id: Option<String>,
+    pub effect: Effect,
+    pub principals: Principals,
+    pub actions: ActionSet,
+    pub resources: Resources,
+    pub conditions: Vec<Condition>,
+    /// OSS: everybody, without a condition, does not mean the bucket's owner.
+    pub spares_owner: bool,
+    /// Words that stand for no action known here.
+    pub unknown_actions: Vec<String>,
+}
+
+/// A whole policy.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Document {
+    pub language: Language,
+    pub statements: Vec<Statement>,
+    /// The statements that speak of each action, in order: the first `starts[action]..` of `order`.
+    starts: Vec<u16>,
+    order: Vec<u16>,
+}
+
+impl Document {
+    /// # Errors
+    /// What is wrong with it, in words for whoever wrote it.
+    pub fn parse(text: &str, kind: Kind) -> Result<Self, String> {
+        if text.len() > POLICY_BYTES_MAX_AWS {
+            return Err(format!("Policies must not be longer than {POLICY_BYTES_MAX_AWS} bytes"));
+        }
+        let json =
+            Json::parse(text).map_err(|error| format!("Policies must be valid JSON: {error}"))?;
+        let Json::Object(elements) = json else {
+            return Err("Policies must be valid JSON and the first byte must be '{'".to_owned());
+        };
+        let (mut version, mut statements) = (None, None);
+        for (name, json) in elements {
+            match name.as_str() {
+                "Version" => version = Some(json),
+                "Statement" => statements = Some(json),
+                "Id" if json.scalar().is_some() => {}
+                _ => return Err(format!("Unknown field {name}")),
+            }
+        }
+        let language = language(version.as_ref())?;
+        if language == Language::Oss && text.len() > POLICY_BYTES_MAX_OSS {
+            return Err(format!("Policies must not be longer than {POLICY_BYTES_MAX_OSS} bytes"));
+        }
+        let statements = match statements {
+            Some(Json::List(list)) if !list.is_empty() => list,
+            Some(one @ Json::Object(_)) => vec![one],
+            _ => return Err("Missing required field Statement".to_owned()),
+        };
+        if statements.len() > POLICY_STATEMENTS_MAX {
+            return Err(format!("Policies have at most {POLICY_STATEMENTS_MAX} statements"));
+        }
+        let read = |json: &Json| statement(json, language, kind);
+        let statements: Vec<_> = statements.iter().map(read).collect::<Result<_, _>>()?;
+        let values = statements.iter().map(Statement::size).sum::<usize>();
+        if values > POLICY_VALUES_MAX {
+            return Err(format!("Policies have at most {POLICY_VALUES_MAX} values"));
+        }
+        Ok(Self::of(language, statements))
+    }
+
+    fn of(language: Language, statements: Vec<Statement>) -> Self {
+        let mut starts = Vec::with_capacity(ACTIONS + 1);
+        let mut order = Vec::new();
+        for action in Action::ALL {
+            starts.push(u16::try_from(order.len()).unwrap_or(u16::MAX));
+            let speaking =
+                statements.iter().zip(0..).filter(|(it, _)| it.actions.contains(*action));
+            order.extend(speaking.map(|(_, place)| place));
+        }
+        starts.push(u16::try_from(order.len()).unwrap_or(u16::MAX));
+        Self { language, statements, starts, order }
+    }
+
+    /// The statements that speak of an action, with their places.
+    pub fn about(&self, action: Action) -> impl Iterator<Item = (u16, &Statement)> {
+        let start = |place: usize| self.starts.get(place).copied().map_or(0, usize::from);
+        let range = start(action.index())..start(action.index() + 1);
+        let places = self.order.get(range).unwrap_or_default().iter();
+        places.filter_map(|place| Some((*place, self.statements.get(usize::from(*place))?)))
+    }
+}
+
+fn language(version: Option<&Json>) -> Result<Language, String> {
+    match version.map(|version| version.scalar()) {
+        None => Ok(Language::Aws { variables: false }),
+        Some(Some(version)) => match version.as_str() {
+            "2012-10-17" => Ok(Language::Aws { variables: true }),
+            "2008-10-17" => Ok(Language::Aws { variables: false }),
+            "1" => Ok(Language::Oss),
+            _ => Err(format!("The policy must contain a valid version string, not {version}")),
+        },
+        Some(None) => Err("The policy must contain a valid version string".to_owned()),
+    }
+}
+
+/// The elements of a statement as they stand there.
+#[derive(Default)]
+struct Elements<'s> {
+    id: Option<String>,
+    effect: Option<&'s Json>,
+    principal: Option<(&'s Json, bool)>,
+    action: Option<(&'s Json, bool)>,
+    resource: Option<(&'s Json, bool)>,
+    condition: Option<&'s Json>,
+}
+
+fn elements(json: &Json) -> Result<Elements<'_>, String> {
+    let Json::Object(pairs) = json else { return Err("a statement is no object".to_owned()) };
+    let mut found = Elements::default();
+    for (name, json) in pairs {
+        let (base, negated) = match name.strip_prefix("Not") {
+            Some(base) => (base, true),
+            None => (name.as_str(), false),
+        };
+        let place = match (base, negated) {
+            ("Sid", false) => {
+                found.id = Some(json.scalar().ok_or("Sid is no text")?);
+                continue;
+            }
+            ("Effect", false) => {
+                found.effect = Some(json);
+                continue;
+            }
+            ("Condition", false) => {
+                found.condition = Some(json);
+                continue;
+            }
+            ("Principal", _) => &mut found.principal,
+            ("Action", _) => &mut found.action,
+            ("Resource", _) => &mut found.resource,
+            _ => return Err(format!("Unknown field {name}")),
+        };
+        if place.replace((json, negated)).is_some() {
+            return Err(format!("A statement has {base} or Not{base}, not both"));
+        }
+    }
+    Ok(found)
+}
+
+fn statement(json: &Json, language: Language, kind: Kind) -> Result<Statement, String> {
+    let elements = elements(json)?;
+    let effect = match elements.effect.and_then(Json::scalar).as_deref() {
+        Some("Allow") => Effect::Allow,
+        Some("Deny") => Effect::Deny,
+        _ => return Err("Missing required field Effect, Allow or Deny".to_owned()),
+    };
+    let principals = principals(elements.principal, language, kind)?;
+    let (action, not_action) = elements.action.ok_or("Missing required field Action")?;
+    let words = list(action, "Action")?;
+    let vocabulary = match language {
+        Language::Aws { .. } => Vocabulary::S3,
+        Language::Oss => Vocabulary::Oss,
+    };
+    let mut actions = ActionSet::default();
+    let mut unknown_actions = Vec::new();
+    for word in words {
+        let meant = named(vocabulary, &word);
+        meant.iter().for_each(|action| actions.insert(action));
+        if meant.is_empty() {
+            unknown_actions.push(word);
+        }
+    }
+    let actions = if not_action { actions.inverted() } else { actions };
+    let variables = language == Language::Aws { variables: true };
+    let (resource, negated) = elements.resource.ok_or("Missing required field Resource")?;
+    let resources = resources(&list(resource, "Resource")?, negated, language)?;
+    let conditions = match elements.condition {
+        Some(json) => condition::parse(json, variables)?,
+        None => Vec::new(),
+    };
+    let spares_owner =
+        language == Language::Oss && conditions.is_empty() && principals.is_everybody();
+    let id = elements.id;
+    Ok(Statement {
+        id,
+        effect,
+        principals,
+        actions,
+        resources,
+        conditions,
+        spares_owner,
+        unknown_actions,
+    })
+}
+
+fn list(json: &Json, name: &str) -> Result<Vec<String>, String> {
+    let texts = json.texts().filter(|texts| !texts.is_empty());
+    texts.ok_or_else(|| format!("{name} is neither text nor a list of text"))
+}
+
+fn principals(
+    element: Option<(&Json, bool)>,
+    language: Language,
+    kind: Kind,
+) -> Result<Principals, String> {
+    let (json, negated) = match (kind, element) {
+        (Kind::Identity, None) => return Ok(Principals::Holder),
+        (Kind::Identity, Some(_)) => {
+            return Err("Policy document should not specify a principal".to_owned());
+        }
+        (Kind::Bucket, None) => return Err("Missing required field Principal".to_owned()),
+        (Kind::Bucket, Some(element)) => element,
+    };
+    let named = match language {
+        Language::Aws { .. } => principals::parse_aws(json)?,
+        Language::Oss => principals::parse_oss(json)?,
+    };
+    Ok(if negated { Principals::AllBut(named) } else { Principals::These(named) })
+}
+
+fn resources(words: &[String], negated: bool, language: Language) -> Result<Resources, String> {
+    let variables = language == Language::Aws { variables: true };
+    let how = Reading { wildcards: true, variables, ignore_case: false };
+    let mut patterns = Vec::with_capacity(words.len());
+    for word in words {
+        let path = path(word, language);
+        let path = path.ok_or_else(|| format!("Policy has invalid resource: {word}"))?;
+        patterns.push(Pattern::compile(path, how)?);
+    }
+    Ok(Resources { patterns, everything: words.iter().any(|word| word == "*"), negated })
+}
+
+/// What an ARN says after its service: `bucket` or `bucket/key`.
+fn path(word: &str, language: Language) -> Option<&str> {
+    if word == "*" {
+        return Some(word);
+    }
+    let mut parts = word.splitn(6, ':');
+    let (scheme, second, service) = (parts.next()?, parts.next()?, parts.next()?);
+    let path = match language {
+        Language::Aws { .. } => {
+            let own = scheme == "arn" && second.starts_with("aws") && service == "s3";
+            let (region, account) = (parts.next()?, parts.next()?);
+            parts.next().filter(|_| own && region.is_empty() && account.is_empty())?
+        }
+        Language::Oss => {
+            let mut parts = word.splitn(5, ':').skip(3);
+            let (_uid, path) = (parts.next()?, parts.next()?);
+            Some(path).filter(|_| scheme == "acs" && second == "oss")?
+        }
+    };
+    Some(path).filter(|path| !path.is_empty())
+}
+
+impl Statement {
+    /// Actions are decided by the index already; these are the rest. `path` is `bucket/key` of the
+    /// question, made when it is first needed.
+    pub(super) fn naming(&self, context: &Context<'_>, path: &mut Option<String>) -> Naming {
+        let naming = self.principals.names(context.facts);
+        if naming == Naming::None || !self.resources.include(context, path) {
+            return Naming::None;
+        }
+        let owner = context.owner.filter(|_| self.spares_owner);
+        if owner.is_some() && owner == context.facts.principal.account() {
+            return Naming::None;
+        }
+        if self.conditions.iter().all(|it| it.holds(context)) { naming } else { Naming::None }
+    }
+
+    /// How many things it has to compare with.
+    fn size(&self) -> usize {
+        let conditions = self.conditions.iter().map(|it| it.test.size());
+        self.principals.named().len() + self.resources.patterns.len() + conditions.sum::<usize>()
+    }
+
+    /// Everybody it names.
+    pub fn named(&self) -> &[Who] {
+        self.principals.named()
+    }
+}
+
+impl Resources {
+    fn include(&self, context: &Context<'_>, path: &mut Option<String>) -> bool {
+        let within = match context.resource {
+            Resource::Service => self.everything,
+            resource => {
+                let path = path.get_or_insert_with(|| path_of(resource));
+                self.everything || self.patterns.iter().any(|it| it.matches(path, context))
+            }
+        };
+        within != self.negated
+    }
+}
+
+fn path_of(resource: Resource<'_>) -> String {
+    match resource {
+        Resource::Service => String::new(),
+        Resource::Bucket(bucket) => bucket.as_str().to_owned(),
+        Resource::Object(bucket, key) => {
+            let (bucket, key) = (bucket.as_str(), key.as_str());
+            let mut path = String::with_capacity(bucket.len() + 1 + key.len());
+            path.push_str(bucket);
+            path.push('/');
+            path.push_str(key);
+            path
+        }
+    }
+}

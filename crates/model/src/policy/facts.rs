@@ -1,0 +1,145 @@
+//! What is known of a request when it is decided.
+
+use std::net::IpAddr;
+
+use super::{Action, keys::Key};
+use crate::names::{AccountId, BucketName, ObjectKey, VersionSelector};
+
+/// Who asks, as far as a policy may tell apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Principal {
+    Anonymous,
+    /// The account itself, by one of its keys.
+    Account(AccountId),
+    /// A user of an account.
+    User {
+        account: AccountId,
+        /// With the path in front of it, if it has one: `division/name`.
+        name: String,
+        /// Never given to another user.
+        id: String,
+    },
+    /// Somebody who took on a role.
+    Session {
+        account: AccountId,
+        role: String,
+        role_id: String,
+        session: String,
+    },
+    /// The server's own background work, by its worker's name.
+    System(&'static str),
+}
+
+impl Principal {
+    /// The account it belongs to.
+    pub fn account(&self) -> Option<&AccountId> {
+        match self {
+            Self::Account(account) | Self::User { account, .. } | Self::Session { account, .. } => {
+                Some(account)
+            }
+            Self::Anonymous | Self::System(_) => None,
+        }
+    }
+
+    /// As policies name it; a session by its role, as `aws:PrincipalArn` does.
+    pub fn arn(&self) -> Option<String> {
+        match self {
+            Self::Account(account) => Some(format!("arn:aws:iam::{account}:root")),
+            Self::User { account, name, .. } => Some(format!("arn:aws:iam::{account}:user/{name}")),
+            Self::Session { account, role, .. } => {
+                Some(format!("arn:aws:iam::{account}:role/{role}"))
+            }
+            Self::Anonymous | Self::System(_) => None,
+        }
+    }
+}
+
+/// How a request was signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Signature {
+    /// `REST-HEADER`, `REST-QUERY-STRING` or `POST`.
+    pub place: &'static str,
+    /// The first word of the signature, such as `AWS4-HMAC-SHA256`.
+    pub version: &'static str,
+    /// How long ago a presigned request was signed.
+    pub age_ms: Option<i64>,
+}
+
+/// Everything a policy may ask about a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Facts {
+    pub principal: Principal,
+    /// The principal is the store's root account.
+    pub root: bool,
+    /// The account's other id, of 64 hexadecimal digits.
+    pub canonical_id: Option<String>,
+    /// Names of the groups the principal is in.
+    pub groups: Vec<String>,
+    pub principal_tags: Vec<(String, String)>,
+    /// The socket's peer, or the forwarded address behind a configured proxy.
+    pub source: Option<IpAddr>,
+    pub now_ms: i64,
+    /// Whether the request came over TLS.
+    pub secure: bool,
+    /// The version of TLS, as `1.3`, if it is known.
+    pub tls_version: Option<&'static str>,
+    pub user_agent: Option<String>,
+    pub referer: Option<String>,
+    /// The access key that signed the request.
+    pub access_key: Option<String>,
+    pub signature: Option<Signature>,
+    /// Whether a second factor was shown, and how long ago.
+    pub mfa_age_seconds: Option<i64>,
+    /// What the request itself says, in headers and parameters.
+    pub request: Vec<(Key, String)>,
+    /// The tags the request wants to set.
+    pub request_tags: Vec<(String, String)>,
+    /// Tags of the object asked for; `None` until a statement needs them and they are loaded.
+    pub object_tags: Option<Vec<(String, String)>>,
+}
+
+impl Facts {
+    /// What is known of the server's own work.
+    pub fn system(worker: &'static str, now_ms: i64) -> Self {
+        Self {
+            principal: Principal::System(worker),
+            root: false,
+            canonical_id: None,
+            groups: Vec::new(),
+            principal_tags: Vec::new(),
+            source: None,
+            now_ms,
+            secure: true,
+            tls_version: None,
+            user_agent: None,
+            referer: None,
+            access_key: None,
+            signature: None,
+            mfa_age_seconds: None,
+            request: Vec::new(),
+            request_tags: Vec::new(),
+            object_tags: None,
+        }
+    }
+}
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resource<'r> {
+    /// All of an account: listing and creating buckets.
+    Service,
+    Bucket(&'r BucketName),
+    Object(&'r BucketName, &'r ObjectKey),
+}
+
+/// One question: who wants to do what with what.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'c> {
+    pub facts: &'c Facts,
+    pub action: Action,
+    pub resource: Resource<'c>,
+    /// The version of the object that was named.
+    pub version: VersionSelector,
+    /// The account the resource belongs to; `None` at the account's own level.
+    pub owner: Option<&'c AccountId>,
+}

@@ -1,0 +1,259 @@
+//! The keys of conditions and variables, and what a request answers to each.
+//!
+//! Sources: "AWS global condition context keys"; the condition keys of "Actions, resources, and
+//! condition keys for Amazon S3"; "RAM policies" of OSS.
+
+use std::{borrow::Cow, net::IpAddr};
+
+use chrono::{DateTime, SecondsFormat};
+
+use super::{Action, Context, Principal, Resource};
+use crate::names::VersionSelector;
+
+macro_rules! keys {
+    ($($name:ident: $($word:literal)*;)*) => {
+        /// What a condition asks about.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub enum Key {
+            $($name,)*
+            PrincipalTag(String),
+            ExistingObjectTag(String),
+            RequestObjectTag(String),
+            /// Nothing is ever known of it.
+            Unknown(String),
+        }
+
+        const WORDS: &[(&str, Key)] = &[$($(($word, Key::$name),)*)*];
+    };
+}
+
+keys! {
+    Acl: "s3:x-amz-acl" "oss:x-oss-acl" "oss:x-oss-object-acl";
+    AccessKey: "acs:AccessId";
+    AuthType: "s3:authType";
+    ContentSha256: "s3:x-amz-content-sha256";
+    CopySource: "s3:x-amz-copy-source" "oss:x-oss-copy-source";
+    CurrentTime: "aws:CurrentTime" "acs:CurrentTime";
+    Delimiter: "s3:delimiter" "oss:Delimiter";
+    Encryption: "s3:x-amz-server-side-encryption" "oss:x-oss-server-side-encryption";
+    EncryptionKey: "s3:x-amz-server-side-encryption-aws-kms-key-id";
+    EpochTime: "aws:EpochTime";
+    GrantFullControl: "s3:x-amz-grant-full-control";
+    GrantRead: "s3:x-amz-grant-read";
+    GrantReadAcp: "s3:x-amz-grant-read-acp";
+    GrantWrite: "s3:x-amz-grant-write";
+    GrantWriteAcp: "s3:x-amz-grant-write-acp";
+    Groups: "larder:groups";
+    IfMatch: "s3:if-match";
+    IfNoneMatch: "s3:if-none-match";
+    MaxKeys: "s3:max-keys" "oss:MaxKeys";
+    MetadataDirective: "s3:x-amz-metadata-directive";
+    MfaAge: "aws:MultiFactorAuthAge";
+    MfaPresent: "aws:MultiFactorAuthPresent" "acs:MFAPresent";
+    Prefix: "s3:prefix" "oss:Prefix";
+    PrincipalAccount: "aws:PrincipalAccount";
+    PrincipalArn: "aws:PrincipalArn";
+    PrincipalIsService: "aws:PrincipalIsAWSService" "aws:ViaAWSService";
+    PrincipalType: "aws:PrincipalType";
+    Referer: "aws:Referer";
+    RequestObjectTagKeys: "s3:RequestObjectTagKeys";
+    ResourceAccount: "aws:ResourceAccount" "s3:ResourceAccount";
+    SecureTransport: "aws:SecureTransport" "acs:SecureTransport";
+    SignatureAge: "s3:signatureAge";
+    SignatureVersion: "s3:signatureversion";
+    SourceIp: "aws:SourceIp" "acs:SourceIp";
+    StorageClass: "s3:x-amz-storage-class" "oss:x-oss-storage-class";
+    TlsVersion: "s3:TlsVersion" "acs:TLSVersion";
+    UserAgent: "aws:UserAgent" "acs:UserAgent";
+    UserId: "aws:userid";
+    UserName: "aws:username";
+    VersionId: "s3:VersionId";
+    WebsiteRedirect: "s3:x-amz-website-redirect-location";
+}
+
+impl Key {
+    /// The keys that stand for a header of the request: its name after `x-amz-` or `x-oss-`.
+    pub const HEADERS: &'static [(&'static str, Self)] = &[
+        ("acl", Self::Acl),
+        ("content-sha256", Self::ContentSha256),
+        ("copy-source", Self::CopySource),
+        ("grant-full-control", Self::GrantFullControl),
+        ("grant-read", Self::GrantRead),
+        ("grant-read-acp", Self::GrantReadAcp),
+        ("grant-write", Self::GrantWrite),
+        ("grant-write-acp", Self::GrantWriteAcp),
+        ("metadata-directive", Self::MetadataDirective),
+        ("object-acl", Self::Acl),
+        ("server-side-encryption", Self::Encryption),
+        ("server-side-encryption-aws-kms-key-id", Self::EncryptionKey),
+        ("storage-class", Self::StorageClass),
+        ("website-redirect-location", Self::WebsiteRedirect),
+    ];
+
+    /// The keys that stand for a parameter of a listing.
+    pub const LISTING: &'static [(&'static str, Self)] =
+        &[("prefix", Self::Prefix), ("delimiter", Self::Delimiter), ("max-keys", Self::MaxKeys)];
+
+    /// The key of this name, in any case of letters; the names of tags keep theirs.
+    pub fn parse(name: &str) -> Self {
+        if let Some((_, key)) = WORDS.iter().find(|(word, _)| word.eq_ignore_ascii_case(name)) {
+            return key.clone();
+        }
+        let Some((family, tag)) = name.split_once('/').filter(|(_, tag)| !tag.is_empty()) else {
+            return Self::Unknown(name.to_owned());
+        };
+        let tag = tag.to_owned();
+        match family.to_ascii_lowercase().as_str() {
+            "aws:principaltag" => Self::PrincipalTag(tag),
+            "s3:existingobjecttag" | "oss:existingobjecttag" => Self::ExistingObjectTag(tag),
+            "s3:requestobjecttag" | "oss:requestobjecttag" => Self::RequestObjectTag(tag),
+            _ => Self::Unknown(name.to_owned()),
+        }
+    }
+}
+
+/// What a request answers to a key.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value<'v> {
+    Text(Cow<'v, str>),
+    Address(IpAddr),
+    Number(i64),
+    Flag(bool),
+    /// Milliseconds since 1970.
+    Time(i64),
+}
+
+impl Value<'_> {
+    /// As operators on text compare it.
+    pub fn text(&self) -> Cow<'_, str> {
+        match self {
+            Self::Text(text) => Cow::Borrowed(text),
+            Self::Address(address) => address.to_string().into(),
+            Self::Number(number) => number.to_string().into(),
+            Self::Flag(flag) => flag.to_string().into(),
+            Self::Time(ms) => DateTime::from_timestamp_millis(*ms)
+                .unwrap_or_default()
+                .to_rfc3339_opts(SecondsFormat::Secs, true)
+                .into(),
+        }
+    }
+}
+
+/// The values of a key: none, one or several.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Values<'v> {
+    one: Option<Value<'v>>,
+    several: Vec<Value<'v>>,
+}
+
+impl<'v> Values<'v> {
+    fn text(text: impl Into<Cow<'v, str>>) -> Self {
+        Self::one(Value::Text(text.into()))
+    }
+
+    fn one(value: Value<'v>) -> Self {
+        Self { one: Some(value), several: Vec::new() }
+    }
+
+    fn several<'t: 'v>(texts: impl Iterator<Item = &'t str>) -> Self {
+        let several = texts.map(|text| Value::Text(text.into())).collect();
+        Self { one: None, several }
+    }
+
+    pub fn as_slice(&self) -> &[Value<'v>] {
+        match &self.one {
+            Some(one) => std::slice::from_ref(one),
+            None => &self.several,
+        }
+    }
+}
+
+impl<'c> Context<'c> {
+    /// What is known of the request under a key.
+    pub fn values(&self, key: &'c Key) -> Values<'c> {
+        let facts = self.facts;
+        let text = |text: Option<&'c String>| text.map(|text| Values::text(text.as_str()));
+        let flag = |flag: bool| Some(Values::one(Value::Flag(flag)));
+        let number = |number: Option<i64>| number.map(|number| Values::one(Value::Number(number)));
+        let found = match key {
+            Key::AccessKey => text(facts.access_key.as_ref()),
+            Key::AuthType => facts.signature.map(|it| Values::text(it.place)),
+            Key::SignatureVersion => facts.signature.map(|it| Values::text(it.version)),
+            Key::SignatureAge => number(facts.signature.and_then(|it| it.age_ms)),
+            Key::CurrentTime => Some(Values::one(Value::Time(facts.now_ms))),
+            Key::EpochTime => number(Some(facts.now_ms.div_euclid(1000))),
+            Key::MfaAge => number(facts.mfa_age_seconds),
+            Key::MfaPresent => facts.mfa_age_seconds.map(|_| Values::one(Value::Flag(true))),
+            Key::SecureTransport => flag(facts.secure),
+            Key::SourceIp => facts.source.map(|source| Values::one(Value::Address(source))),
+            Key::TlsVersion => facts.tls_version.map(Values::text),
+            Key::UserAgent => text(facts.user_agent.as_ref()),
+            Key::Referer => text(facts.referer.as_ref()),
+            Key::ResourceAccount => self.owner.map(|owner| Values::text(owner.as_str())),
+            Key::VersionId => match self.version {
+                VersionSelector::Latest => None,
+                VersionSelector::Null => Some(Values::text("null")),
+                VersionSelector::Id(id) => Some(Values::text(id.to_string())),
+            },
+            Key::Groups => Some(Values::several(facts.groups.iter().map(String::as_str))),
+            Key::RequestObjectTagKeys => {
+                Some(Values::several(facts.request_tags.iter().map(|(name, _)| name.as_str())))
+            }
+            Key::PrincipalTag(name) => text(tag(&facts.principal_tags, name, true)),
+            Key::RequestObjectTag(name) => text(tag(&facts.request_tags, name, false)),
+            Key::ExistingObjectTag(name) => facts
+                .object_tags
+                .as_ref()
+                .filter(|_| matches!(self.resource, Resource::Object(..)))
+                .and_then(|tags| text(tag(tags, name, false))),
+            Key::PrincipalAccount
+            | Key::PrincipalArn
+            | Key::PrincipalIsService
+            | Key::PrincipalType
+            | Key::UserId
+            | Key::UserName => of_principal(&facts.principal, key),
+            Key::Prefix | Key::Delimiter | Key::MaxKeys if !self.lists() => None,
+            Key::Unknown(_) => None,
+            said => {
+                let mut request = facts.request.iter();
+                request.find(|(known, _)| known == said).map(|(_, text)| Values::text(&**text))
+            }
+        };
+        found.unwrap_or_default()
+    }
+
+    fn lists(&self) -> bool {
+        use Action::{ListBucket, ListBucketMultipartUploads, ListBucketVersions};
+        matches!(self.action, ListBucket | ListBucketMultipartUploads | ListBucketVersions)
+    }
+}
+
+fn tag<'t>(tags: &'t [(String, String)], name: &str, any_case: bool) -> Option<&'t String> {
+    let is_meant = |known: &str| known == name || any_case && known.eq_ignore_ascii_case(name);
+    tags.iter().find(|(known, _)| is_meant(known)).map(|(_, value)| value)
+}
+
+fn of_principal<'p>(principal: &'p Principal, key: &Key) -> Option<Values<'p>> {
+    let account = principal.account();
+    match (key, principal) {
+        (Key::PrincipalIsService, _) => {
+            Some(Values::one(Value::Flag(matches!(principal, Principal::System(_)))))
+        }
+        (Key::PrincipalAccount, _) => account.map(|account| Values::text(account.as_str())),
+        (Key::PrincipalArn, _) => principal.arn().map(Values::text),
+        (Key::PrincipalType, Principal::Anonymous) => Some(Values::text("Anonymous")),
+        (Key::PrincipalType, Principal::Account(_)) => Some(Values::text("Account")),
+        (Key::PrincipalType, Principal::User { .. }) => Some(Values::text("User")),
+        (Key::PrincipalType, Principal::Session { .. }) => Some(Values::text("AssumedRole")),
+        (Key::UserId, Principal::Anonymous) => Some(Values::text("anonymous")),
+        (Key::UserId, Principal::Account(account)) => Some(Values::text(account.as_str())),
+        (Key::UserId, Principal::User { id, .. }) => Some(Values::text(id.as_str())),
+        (Key::UserId, Principal::Session { role_id, session, .. }) => {
+            Some(Values::text(format!("{role_id}:{session}")))
+        }
+        (Key::UserName, Principal::User { name, .. }) => {
+            Some(Values::text(name.rsplit('/').next().unwrap_or_default()))
+        }
+        _ => None,
+    }
+}

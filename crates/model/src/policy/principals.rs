@@ -1,0 +1,240 @@
+//! `Principal` and `NotPrincipal`: whom a statement is about.
+//!
+//! Sources: "AWS JSON policy elements: Principal"; OSS "Bucket policy".
+
+use super::{Facts, Principal, json::Json};
+use crate::names::AccountId;
+
+/// One principal a statement names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Who {
+    Everybody,
+    /// The account, and whoever it lets: what it may do others of it may, if their own policies
+    /// say so.
+    Account(AccountId),
+    /// An account by its other id.
+    Canonical(String),
+    User {
+        account: AccountId,
+        /// With its path.
+        name: String,
+    },
+    Role {
+        account: AccountId,
+        name: String,
+    },
+    /// One session of a role; `None` means any.
+    Session {
+        account: AccountId,
+        role: String,
+        session: Option<String>,
+    },
+    /// Somebody whom another identity provider knows.
+    Federated(String),
+    /// A service of the cloud.
+    Service(String),
+}
+
+/// Whom a statement is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Principals {
+    /// The policy belongs to somebody: it is about them.
+    Holder,
+    These(Vec<Who>),
+    /// Everybody but these.
+    AllBut(Vec<Who>),
+}
+
+/// How exactly a principal is named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Naming {
+    /// Not at all.
+    None,
+    /// As a part of its account, which decides itself what its users may.
+    Account,
+    /// Among everybody.
+    Everybody,
+    /// By its role, for a session.
+    Role,
+    /// Itself.
+    Itself,
+}
+
+/// Reads `Principal` of the AWS policy language.
+///
+/// # Errors
+/// What is wrong, in words.
+pub fn parse_aws(json: &Json) -> Result<Vec<Who>, String> {
+    let kinds = match json {
+        Json::Text(text) if text == "*" => return Ok(vec![Who::Everybody]),
+        Json::Object(kinds) if !kinds.is_empty() => kinds,
+        _ => return Err("Invalid principal in policy".to_owned()),
+    };
+    let mut principals = Vec::new();
+    for (kind, values) in kinds {
+        let values = values.texts().ok_or("Invalid principal in policy")?;
+        if values.is_empty() {
+            return Err("Invalid principal in policy".to_owned());
+        }
+        for value in values {
+            let who = match kind.as_str() {
+                "AWS" => aws(&value),
+                "CanonicalUser" => Some(Who::Canonical(value.clone())),
+                "Federated" => Some(Who::Federated(value.clone())),
+                "Service" => Some(Who::Service(value.clone())),
+                _ => None,
+            };
+            let wrong = || format!("Invalid principal in policy: {kind} {value}");
+            principals.push(who.ok_or_else(wrong)?);
+        }
+    }
+    Ok(principals)
+}
+
+/// An account's id, if it can be told from everything else a principal may be.
+fn account_id(text: &str) -> Option<AccountId> {
+    AccountId::parse(text).filter(|_| !text.contains([':', '/', '*', '?', ' ']))
+}
+
+/// `*`, an account id, or `arn:aws:iam::ID:…` or `arn:aws:sts::ID:…`. No other wildcard counts.
+fn aws(text: &str) -> Option<Who> {
+    if text == "*" {
+        return Some(Who::Everybody);
+    }
+    if let Some(account) = account_id(text) {
+        return Some(Who::Account(account));
+    }
+    if text.contains(['*', '?']) {
+        return None;
+    }
+    let mut parts = text.splitn(6, ':');
+    let (arn, partition) = (parts.next()?, parts.next()?);
+    let (service, region, account) = (parts.next()?, parts.next()?, parts.next()?);
+    let account = account_id(account)?;
+    let own = arn == "arn" && partition.starts_with("aws") && region.is_empty();
+    let (kind, name) = match parts.next()? {
+        "root" => ("root", ""),
+        other => other.split_once('/').filter(|(_, name)| !name.is_empty())?,
+    };
+    let name = name.to_owned();
+    match (own, service, kind) {
+        (true, "iam", "root") => Some(Who::Account(account)),
+        (true, "iam", "user") => Some(Who::User { account, name }),
+        (true, "iam", "role") => Some(Who::Role { account, name }),
+        (true, "sts", "assumed-role") => {
+            let (role, session) = name.split_once('/')?;
+            let (role, session) = (role.to_owned(), Some(session.to_owned()));
+            Some(Who::Session { account, role, session })
+        }
+        _ => None,
+    }
+}
+
+/// Reads `Principal` of the OSS policy language; an empty list is everybody.
+///
+/// # Errors
+/// What is wrong, in words.
+pub fn parse_oss(json: &Json) -> Result<Vec<Who>, String> {
+    let words = json.texts().ok_or("Principal is no list of text")?;
+    if words.is_empty() {
+        return Ok(vec![Who::Everybody]);
+    }
+    let who = |word: &String| oss(word).ok_or_else(|| format!("{word} is no principal"));
+    words.iter().map(who).collect()
+}
+
+/// `*`, `<uid>`, `<uid>:<user>` or `arn:sts::<uid>:assumed-role/<role>/<session>`.
+fn oss(word: &str) -> Option<Who> {
+    if word == "*" {
+        return Some(Who::Everybody);
+    }
+    if let Some(account) = account_id(word) {
+        return Some(Who::Account(account));
+    }
+    if let Some(rest) = word.strip_prefix("arn:sts::") {
+        let (account, rest) = rest.split_once(':')?;
+        let (role, session) = rest.strip_prefix("assumed-role/")?.split_once('/')?;
+        let session = Some(session.to_owned()).filter(|session| session != "*");
+        let account = account_id(account)?;
+        return Some(Who::Session { account, role: role.to_owned(), session });
+    }
+    let (account, name) = word.split_once(':')?;
+    let name = Some(name.to_owned()).filter(|name| !name.is_empty())?;
+    Some(Who::User { account: account_id(account)?, name })
+}
+
+impl Who {
+    /// How this names the principal of a request.
+    fn names(&self, facts: &Facts) -> Naming {
+        let here = |matches: bool, naming: Naming| if matches { naming } else { Naming::None };
+        match (self, &facts.principal) {
+            (_, Principal::System(_)) => Naming::None,
+            (Self::Everybody, _) => Naming::Everybody,
+            (Self::Account(id), Principal::Account(account)) => here(id == account, Naming::Itself),
+            (Self::Account(id), principal) => {
+                here(principal.account() == Some(id), Naming::Account)
+            }
+            (Self::Canonical(id), principal) => {
+                let own = facts.canonical_id.as_ref() == Some(id);
+                let whole = matches!(principal, Principal::Account(_));
+                here(own, if whole { Naming::Itself } else { Naming::Account })
+            }
+            (Self::User { account, name }, Principal::User { account: own, name: known, .. }) => {
+                here(account == own && name == known, Naming::Itself)
+            }
+            (Self::Role { account, name }, Principal::Session { account: own, role, .. }) => {
+                here(account == own && name == role, Naming::Role)
+            }
+            (
+                Self::Session { account, role, session },
+                Principal::Session { account: own, role: taken, session: named, .. },
+            ) => {
+                // A session is named without the path of its role.
+                let role = taken == role || taken.ends_with(&format!("/{role}"));
+                let one = session.as_ref().is_none_or(|session| session == named);
+                let exact = if session.is_some() { Naming::Itself } else { Naming::Role };
+                here(account == own && role && one, exact)
+            }
+            _ => Naming::None,
+        }
+    }
+
+    /// Whether a statement about all but this one passes over the principal. Naming the account
+    /// spares nobody but the account itself.
+    fn spares(&self, facts: &Facts) -> bool {
+        self.names(facts) > Naming::Account
+    }
+}
+
+impl Principals {
+    /// How a statement names the principal of a request.
+    pub fn names(&self, facts: &Facts) -> Naming {
+        match self {
+            Self::Holder => Naming::Itself,
+            Self::These(these) => {
+                let namings = these.iter().map(|who| who.names(facts));
+                namings.max().unwrap_or(Naming::None)
+            }
+            Self::AllBut(_) if matches!(facts.principal, Principal::System(_)) => Naming::None,
+            Self::AllBut(spared) if spared.iter().any(|who| who.spares(facts)) => Naming::None,
+            Self::AllBut(_) => Naming::Everybody,
+        }
+    }
+
+    /// Whether it is about everybody, the anonymous too.
+    pub fn is_everybody(&self) -> bool {
+        match self {
+            Self::Holder => false,
+            Self::These(these) => these.contains(&Who::Everybody),
+            Self::AllBut(_) => true,
+        }
+    }
+
+    /// Everybody it names.
+    pub fn named(&self) -> &[Who] {
+        match self {
+            Self::Holder => &[],
+            Self::These(named) | Self::AllBut(named) => named,
+        }
+    }
+}
