@@ -8,7 +8,6 @@ from harness.clients import refused
 # The other SDK has some calls that oss2 lacks.
 NEWER = {
     "get_bucket_object_worm_configuration": models.GetBucketObjectWormConfigurationRequest,
-    "get_bucket_policy_status": models.GetBucketPolicyStatusRequest,
     "get_object_legal_hold": models.GetObjectLegalHoldRequest,
     "get_object_retention": models.GetObjectRetentionRequest,
 }
@@ -23,8 +22,6 @@ UNSET = {
     "get_bucket_inventory_configuration": "NoSuchInventory",
     "get_bucket_lifecycle": "NoSuchLifecycle",
     "get_bucket_object_worm_configuration": "NoSuchObjectWormConfiguration",
-    "get_bucket_policy": "NoSuchBucketPolicy",
-    "get_bucket_policy_status": "NoSuchBucketPolicy",
     "get_bucket_replication": "NoSuchReplicationRule",
     "get_bucket_replication_progress": "NoSuchReplicationRule",
     "get_bucket_transfer_acceleration": "NoSuchTransferAccelerationConfiguration",
@@ -38,7 +35,6 @@ DEFAULT = {
     "get_bucket_archive_direct_read": ("enabled", False),
     "get_bucket_https_config": ("tls_enabled", False),
     "get_bucket_logging": ("target_bucket", ""),
-    "get_bucket_public_access_block": ("block_public_access", False),
     "get_bucket_referer": ("allow_empty_referer", True),
     "get_bucket_replication_location": ("location_list", []),
     "get_bucket_request_payment": ("payer", "BucketOwner"),
@@ -56,8 +52,6 @@ REMOVABLE = (
     "delete_bucket_inventory_configuration",
     "delete_bucket_lifecycle",
     "delete_bucket_logging",
-    "delete_bucket_policy",
-    "delete_bucket_public_access_block",
     "delete_bucket_tagging",
     "delete_bucket_website",
 )

@@ -13,13 +13,10 @@ UNSET = {
     "get_bucket_lifecycle_configuration": "NoSuchLifecycleConfiguration",
     "get_bucket_metrics_configuration": "NoSuchConfiguration",
     "get_bucket_ownership_controls": "OwnershipControlsNotFoundError",
-    "get_bucket_policy": "NoSuchBucketPolicy",
-    "get_bucket_policy_status": "NoSuchBucketPolicy",
     "get_bucket_replication": "ReplicationConfigurationNotFoundError",
     "get_bucket_tagging": "NoSuchTagSet",
     "get_bucket_website": "NoSuchWebsiteConfiguration",
     "get_object_lock_configuration": "ObjectLockConfigurationNotFoundError",
-    "get_public_access_block": "NoSuchPublicAccessBlockConfiguration",
 }
 
 
@@ -49,11 +46,9 @@ REMOVABLE = (
     "delete_bucket_lifecycle",
     "delete_bucket_metrics_configuration",
     "delete_bucket_ownership_controls",
-    "delete_bucket_policy",
     "delete_bucket_replication",
     "delete_bucket_tagging",
     "delete_bucket_website",
-    "delete_public_access_block",
 )
 NAMED = ("analytics", "intelligent_tiering", "inventory", "metrics")
 

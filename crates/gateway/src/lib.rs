@@ -19,6 +19,7 @@ mod body;
 pub mod dialect;
 mod encoding;
 mod errors;
+mod facts;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;

@@ -23,7 +23,7 @@ use crate::{
     dialect::{self, Dialect},
     encoding::query_pairs,
     errors::{self, Facts},
-    health,
+    facts, health,
     http::{Activity, Gateway, Head, respond},
     metrics,
     operations::{absent, table},
@@ -186,6 +186,10 @@ impl<'g> Exchange<'g> {
         };
         let headers = hoisted(verified.as_ref(), &head.headers, &query)?;
         let mut caller = self.caller(account, access_key);
+        let facts = &mut caller.facts;
+        facts.request = facts::request(self.dialect, &address, &query, &headers);
+        facts.request_tags = facts::tags(self.dialect, &headers);
+        facts.signature = verified.as_ref().map(|it| facts::signature(it, facts.now_ms));
         let owner = |suffix: &str| {
             let value = headers.get(format!("{}{suffix}", self.dialect.header_prefix()))?;
             let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
@@ -250,6 +254,7 @@ impl<'g> Exchange<'g> {
         let facts = CallerFacts {
             principal,
             root: account.as_ref().is_some_and(|account| account.root),
+            canonical_id: account.as_ref().map(|account| account.canonical_id.clone()),
             source: head.source,
             now_ms: unix_ms(self.gateway.service.clock().now()),
             secure: head.secure,

@@ -72,6 +72,10 @@ impl Metadata {
                 draft.expect_empty(range);
             }
             draft.delete(keys::bucket(&bucket.name));
+            bucket
+                .documents
+                .iter()
+                .for_each(|set| draft.delete(keys::document(bucket.id, set.kind)));
             draft.delete(keys::owned(&bucket.owner, bucket.name.as_str()));
             self.count_bucket(&mut draft, &bucket.owner, -1).await?;
             Scope::Bucket(bucket.id).keys().into_iter().for_each(|key| draft.delete(key));

@@ -6,6 +6,7 @@
 //! | `a` | access key | `AccessKey` |
 //! | `B` | bucket name | `Bucket` |
 //! | `I` | bucket id, 8 bytes | bucket name; stays when the bucket goes, so that no id returns |
+//! | `D` | bucket id, kind of document | `BucketDocument` |
 //! | `O` | owner, end, bucket name | nothing |
 //! | `C` | bucket id, key | `Version`: the latest one, never a delete marker |
 //! | `H` | bucket id, key, end, inverted order | `Version`: all others |
@@ -27,7 +28,10 @@
 //!
 //! Variable text that is not last is escaped: NUL becomes `00 01`, and `00 00` ends it.
 
-use model::names::{AccountId, BucketId, BucketName, ContentId, ObjectKey, UploadId};
+use model::{
+    names::{AccountId, BucketId, BucketName, ContentId, ObjectKey, UploadId},
+    records::DocumentKind,
+};
 
 use crate::engine::ScanRange;
 
@@ -35,6 +39,7 @@ pub const ACCOUNT: u8 = b'A';
 pub const ACCESS_KEY: u8 = b'a';
 pub const BUCKET: u8 = b'B';
 pub const BUCKET_ID: u8 = b'I';
+pub const DOCUMENT: u8 = b'D';
 pub const OWNED: u8 = b'O';
 pub const CURRENT: u8 = b'C';
 pub const HISTORY: u8 = b'H';
@@ -120,6 +125,13 @@ pub fn bucket(name: &BucketName) -> Vec<u8> {
 
 pub fn bucket_id(id: BucketId) -> Vec<u8> {
     join(BUCKET_ID, &[&id.0.to_be_bytes()])
+}
+
+pub fn document(bucket: BucketId, kind: DocumentKind) -> Vec<u8> {
+    let kind = match kind {
+        DocumentKind::Policy => 0,
+    };
+    join(DOCUMENT, &[&bucket.0.to_be_bytes(), &[kind]])
 }
 
 /// The row of one bucket of an owner; with an empty name, the start of all of them.

@@ -10,6 +10,7 @@ mod buckets;
 mod codec;
 mod contents;
 mod directories;
+mod documents;
 mod error;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]

@@ -78,6 +78,79 @@ pub struct Bucket {
     pub storage_class: Option<String>,
     #[n(8)]
     pub redundancy: Option<String>,
+    /// The documents that are set for it; each has a row of its own.
+    #[cbor(n(9), default)]
+    pub documents: Vec<SetDocument>,
+    /// What keeps it from becoming public; `None` if that was never set, or taken back.
+    #[n(10)]
+    pub access_block: Option<AccessBlock>,
+}
+
+impl Bucket {
+    /// The revision of a document that is set.
+    pub fn document(&self, kind: DocumentKind) -> Option<u64> {
+        self.documents.iter().find(|set| set.kind == kind).map(|set| set.revision)
+    }
+}
+
+/// What can be set for a bucket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(index_only)]
+pub enum DocumentKind {
+    #[n(0)]
+    Policy,
+}
+
+/// That a document is set, and which one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct SetDocument {
+    #[n(0)]
+    pub kind: DocumentKind,
+    /// Random, new with each change.
+    #[n(1)]
+    pub revision: u64,
+}
+
+/// A document of a bucket.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct BucketDocument {
+    #[n(0)]
+    pub revision: u64,
+    /// As it was put.
+    #[n(1)]
+    pub text: String,
+}
+
+/// What keeps a bucket from becoming public. Source: S3 "Block public access settings".
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct AccessBlock {
+    /// ACLs that make public are refused.
+    #[n(0)]
+    pub block_public_acls: bool,
+    /// ACLs that make public do not count.
+    #[n(1)]
+    pub ignore_public_acls: bool,
+    /// Policies that make public are refused.
+    #[n(2)]
+    pub block_public_policy: bool,
+    /// A policy that makes public counts for the owner's account only.
+    #[n(3)]
+    pub restrict_public_buckets: bool,
+}
+
+impl AccessBlock {
+    pub const ALL: Self = Self {
+        block_public_acls: true,
+        ignore_public_acls: true,
+        block_public_policy: true,
+        restrict_public_buckets: true,
+    };
+    pub const NONE: Self = Self {
+        block_public_acls: false,
+        ignore_public_acls: false,
+        block_public_policy: false,
+        restrict_public_buckets: false,
+    };
 }
 
 /// What a writer says about an object besides its bytes.

@@ -129,6 +129,7 @@ fn parts(config: &Config, metadata: Metadata, blobs: Blobs, master_key: &MasterK
         entropy: Arc::new(SystemEntropy),
         master_key: master_key.0,
         regions: config.regions(),
+        block_public_access: config.buckets.block_public_access,
         keep_unnamed: true,
         scrub: None,
         placement: PlacementSettings {

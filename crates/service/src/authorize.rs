@@ -1,6 +1,6 @@
 //! The one choke point: only this file makes a [`Permit`].
 
-use std::marker::PhantomData;
+use std::{marker::PhantomData, sync::Arc};
 
 use model::{
     Condition,
@@ -9,10 +9,30 @@ use model::{
     records::Bucket,
 };
 
-use crate::{Caller, Error, Operation, Result, Service, objects::Target};
+use crate::{Caller, Error, Operation, Result, Service, objects::Target, policies::Policy};
 
-/// A bucket row as it was found, with its version: every commit expects the one it writes to.
-type Found = (Bucket, metadata::Guard);
+/// A bucket as it was found.
+struct Found {
+    /// With its version: every commit expects the one it writes to.
+    row: (Bucket, metadata::Guard),
+    policy: Option<Arc<Policy>>,
+}
+
+impl Found {
+    fn bucket(&self) -> &Bucket {
+        &self.row.0
+    }
+
+    fn layers(&self) -> Layers<'_> {
+        let block = self.bucket().access_block;
+        let restricts = block.is_some_and(|block| block.restrict_public_buckets);
+        Layers {
+            resource: self.policy.as_ref().map(|policy| &policy.document),
+            restricted: restricts && self.policy.as_ref().is_some_and(|policy| policy.public),
+            ..Layers::default()
+        }
+    }
+}
 
 /// One thing an operation needs to be allowed.
 pub struct Need<'n> {
@@ -87,8 +107,14 @@ impl<O: ?Sized> Permit<'_, O> {
     /// # Errors
     /// [`Condition::NoSuchBucket`] when the operation did not need it.
     pub fn bucket(&self, name: &BucketName) -> Result<&(Bucket, metadata::Guard)> {
-        let found = self.buckets.iter().find(|(bucket, _)| bucket.name == *name);
-        found.ok_or_else(|| Condition::NoSuchBucket.into())
+        let found = self.buckets.iter().find(|found| found.bucket().name == *name);
+        found.map(|found| &found.row).ok_or_else(|| Condition::NoSuchBucket.into())
+    }
+
+    /// Whether the bucket's policy is public; `None` if it has none.
+    pub(crate) fn has_public_policy(&self, name: &BucketName) -> Option<bool> {
+        let found = self.buckets.iter().find(|found| found.bucket().name == *name)?;
+        found.policy.as_ref().map(|policy| policy.public)
     }
 
     /// Asks for one more thing within the buckets of this permit.
@@ -113,15 +139,15 @@ pub(crate) async fn authorize<'c, O: Operation>(
     let mut buckets: Vec<Found> = Vec::new();
     for need in &needs {
         let (Resource::Bucket(name) | Resource::Object(name, _)) = need.resource else { continue };
-        if !buckets.iter().any(|(bucket, _)| bucket.name == *name) {
-            let found = service.metadata.bucket(name).await?;
-            let found = found.ok_or_else(|| no_such_bucket(name))?;
-            buckets.push(found);
+        if !buckets.iter().any(|found| found.bucket().name == *name) {
+            let found = service.bucket_with_policy(name).await?;
+            let (row, policy) = found.ok_or_else(|| no_such_bucket(name))?;
+            buckets.push(Found { row, policy });
         }
-        let bucket = buckets.iter().find(|(bucket, _)| bucket.name == *name);
+        let bucket = buckets.iter().map(Found::bucket).find(|bucket| bucket.name == *name);
         let expected =
             if need.source { &caller.expected_source_owner } else { &caller.expected_owner };
-        if let (Some((bucket, _)), Some(expected)) = (bucket, expected)
+        if let (Some(bucket), Some(expected)) = (bucket, expected)
             && bucket.owner.as_str() != expected
         {
             return Err(Condition::AccessDenied.into());
@@ -159,6 +185,8 @@ fn layers<'b>(buckets: &'b [Found], resource: Resource<'_>) -> (Layers<'b>, Opti
     let (Resource::Bucket(name) | Resource::Object(name, _)) = resource else {
         return (Layers::default(), None);
     };
-    let found = buckets.iter().find(|(bucket, _)| bucket.name == *name);
-    (Layers::default(), found.map(|(bucket, _)| &bucket.owner))
+    match buckets.iter().find(|found| found.bucket().name == *name) {
+        Some(found) => (found.layers(), Some(&found.bucket().owner)),
+        None => (Layers::default(), None),
+    }
 }

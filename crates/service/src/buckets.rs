@@ -124,6 +124,8 @@ impl Operation for CreateBucket {
             versioning: Versioning::Unversioned,
             storage_class: self.storage_class,
             redundancy: self.redundancy,
+            documents: Vec::new(),
+            access_block: service.new_access_block(),
         };
         match service.metadata.create_bucket(&wanted).await? {
             Created::New(bucket) => Ok(CreatedBucket { bucket, existed: false }),

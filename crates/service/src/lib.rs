@@ -17,6 +17,7 @@ mod error;
 pub mod export;
 pub mod holders;
 pub mod objects;
+pub mod policies;
 mod readers;
 pub mod rebuild;
 mod seal;
@@ -63,6 +64,8 @@ pub struct Parts {
     pub master_key: [u8; 32],
     /// The first is the default one.
     pub regions: Vec<String>,
+    /// New buckets are kept from becoming public.
+    pub block_public_access: bool,
     /// The metadata may have lost commits: what earlier starts wrote and nothing names stays.
     pub keep_unnamed: bool,
     /// How the store is read through in the background; `None` if it is not.
@@ -79,6 +82,8 @@ pub struct Service {
     entropy: Arc<dyn Entropy>,
     seal: seal::Seal,
     regions: Vec<String>,
+    block_public_access: bool,
+    policies: policies::Policies,
     pub(crate) keep_unnamed: bool,
     pub(crate) readers: readers::Readers,
     pub(crate) writers: readers::Writers,
@@ -100,6 +105,7 @@ impl Service {
     /// When the master key cannot be used, or no region is named.
     pub fn open(parts: Parts) -> Result<Arc<Self>> {
         let Parts { metadata, blobs, clock, entropy, .. } = parts;
+        let Parts { block_public_access, .. } = parts;
         let Parts { master_key, regions, keep_unnamed, scrub, placement, key_files, .. } = parts;
         if regions.is_empty() {
             return Err(Error::new(model::Condition::Internal, "no region is configured"));
@@ -111,6 +117,8 @@ impl Service {
             entropy,
             seal: seal::Seal::new(&master_key)?,
             regions,
+            block_public_access,
+            policies: policies::Policies::default(),
             keep_unnamed,
             readers: readers::Readers::default(),
             writers: readers::Writers::default(),

@@ -207,6 +207,8 @@ impl Service {
             versioning: Versioning::Unversioned,
             storage_class: None,
             redundancy: None,
+            documents: Vec::new(),
+            access_block: self.new_access_block(),
         };
         self.metadata.restore_bucket(&bucket).await?;
         report.buckets += 1;

@@ -105,6 +105,8 @@ table! {
         "Couldn't parse the specified URI.";
     KeyTooLong: 400 "KeyTooLongError" / "InvalidObjectName",
         "Your key is too long";
+    MalformedPolicy: 400 "MalformedPolicy" / "InvalidPolicyDocument",
+        "The policy is not in the valid JSON format";
     MalformedTrailer: 400 "MalformedTrailerError" / "InvalidArgument",
         "The request contained trailing data that was not well-formed or did not conform to our \
          published schema.";
@@ -176,6 +178,10 @@ table! {
         "The part is not the next one of a sequential upload.";
     PreconditionFailed: 412 "PreconditionFailed",
         "At least one of the pre-conditions you specified did not hold";
+    PublicPolicyBlocked: 403 "AccessDenied",
+        "Access Denied: the policy is public, and BlockPublicPolicy of the bucket's public access \
+         block refuses such policies. Switch it off (PutPublicAccessBlock) or delete the block \
+         (DeletePublicAccessBlock), then put the policy again.";
     RequestHeadersTooLarge: 400 "RequestHeaderSectionTooLarge" / "InvalidArgument",
         "Your request header section exceeds the maximum allowed size.";
     RequestTimeTooSkewed: 403 "RequestTimeTooSkewed",

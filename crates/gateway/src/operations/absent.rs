@@ -155,10 +155,6 @@ pub static TABLE: &[Entry] = &[
     delete("DeleteBucketLifecycle", &["lifecycle"],
         Action::PutLifecycleConfiguration, Some(Action::DeleteBucketLifecycle)),
     get("GetBucketLogging", &["logging"], Action::GetBucketLogging, Document(logging)),
-    get("GetBucketPolicy", &["policy"], Action::GetBucketPolicy, Unset(Condition::NoBucketPolicy)),
-    delete("DeleteBucketPolicy", &["policy"], Action::DeleteBucketPolicy, None),
-    get("GetBucketPolicyStatus", &["policyStatus"],
-        Action::GetBucketPolicyStatus, Unset(Condition::NoBucketPolicy)),
     get("GetBucketReplication", &["replication"],
         Action::GetReplicationConfiguration, Unset(Condition::NoReplicationRules)),
     get("GetBucketRequestPayment", &["requestPayment"],
@@ -183,11 +179,6 @@ pub static TABLE: &[Entry] = &[
         Unset(Condition::NoOwnershipControls))),
     only(S3, delete("DeleteBucketOwnershipControls", &["ownershipControls"],
         Action::PutBucketOwnershipControls, None)),
-    only(S3, get("GetPublicAccessBlock", &["publicAccessBlock"], Action::GetBucketPublicAccessBlock,
-        Unset(Condition::NoPublicAccessBlock))),
-    named("DeleteBucketPublicAccessBlock",
-        delete("DeletePublicAccessBlock", &["publicAccessBlock"],
-            Action::PutBucketPublicAccessBlock, Some(Action::DeleteBucketPublicAccessBlock))),
     only(S3, get("ListBucketInventoryConfigurations", &["inventory"],
         Action::GetInventoryConfiguration, Document(inventories))),
     only(S3, get("GetBucketInventoryConfiguration", &["inventory", "id"],
@@ -220,8 +211,6 @@ pub static TABLE: &[Entry] = &[
 
     only(OSS, delete("DeleteBucketLogging", &["logging"], Action::DeleteBucketLogging, None)),
     only(OSS, get("GetBucketTags", &["tagging"], Action::GetBucketTagging, Document(tagging))),
-    only(OSS, get("GetBucketPublicAccessBlock", &["publicAccessBlock"],
-        Action::GetBucketPublicAccessBlock, Document(access_block))),
     only(OSS, get("GetBucketReferer", &["referer"], Action::GetBucketReferer, Document(referer))),
     only(OSS, get("GetBucketWorm", &["worm"], Action::GetBucketWorm, Unset(Condition::NoWorm))),
     only(OSS, get("GetBucketObjectWormConfiguration", &["objectWorm"], Action::GetBucketObjectLock,
@@ -342,10 +331,6 @@ fn metrics(request: &Request, _: &BucketInfo) -> Bytes {
 
 fn intelligent_tiering(request: &Request, _: &BucketInfo) -> Bytes {
     single(request, "ListBucketIntelligentTieringConfigurationsOutput", "IsTruncated", "false")
-}
-
-fn access_block(request: &Request, _: &BucketInfo) -> Bytes {
-    single(request, "PublicAccessBlockConfiguration", "BlockPublicAccess", "false")
 }
 
 fn referer(request: &Request, _: &BucketInfo) -> Bytes {

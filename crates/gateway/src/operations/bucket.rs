@@ -3,7 +3,7 @@
 use model::{
     Condition,
     policy::Action,
-    records::{Account, Bucket, Versioning},
+    records::{AccessBlock, Account, Bucket, Versioning},
 };
 use serde::Deserialize;
 use service::{
@@ -251,6 +251,7 @@ impl WireOperation for GetInfo {
 
     fn render(request: &Request, info: BucketInfo) -> Result<Reply> {
         let BucketInfo { bucket, owner } = info;
+        let blocked = bucket.access_block == Some(AccessBlock::ALL);
         let mut xml = xml::document(request.dialect, "BucketInfo");
         xml.open("Bucket");
         describe(&mut xml, request, &bucket);
@@ -264,7 +265,7 @@ impl WireOperation for GetInfo {
         }
         xml.text("Comment", "").text("TransferAcceleration", "Disabled");
         xml.text("CrossRegionReplication", "Disabled").text("AccessMonitor", "Disabled");
-        xml.text("ResourceGroupId", "").flag("BlockPublicAccess", false);
+        xml.text("ResourceGroupId", "").flag("BlockPublicAccess", blocked);
         xml.open("ServerSideEncryptionRule").text("SSEAlgorithm", "None").close();
         xml.open("BucketPolicy").text("LogBucket", "").text("LogPrefix", "").close();
         Ok(wire::xml(200, xml.finish()))

@@ -7,6 +7,8 @@ mod answers;
 mod arguments;
 mod attributes;
 pub mod bucket;
+pub mod bucket_access_block;
+pub mod bucket_policy;
 pub mod bucket_versioning;
 mod checksums;
 mod conditions;
@@ -49,6 +51,13 @@ static SERVED: &[Entry] = &[
     entry::<bucket::GetLocation>(),
     entry::<bucket::GetStat>(),
     entry::<bucket::Head>(),
+    entry::<bucket_access_block::Delete>(),
+    entry::<bucket_access_block::Get>(),
+    entry::<bucket_access_block::Put>(),
+    entry::<bucket_policy::Delete>(),
+    entry::<bucket_policy::Get>(),
+    entry::<bucket_policy::GetStatus>(),
+    entry::<bucket_policy::Put>(),
     entry::<bucket_versioning::Get>(),
     entry::<bucket_versioning::Put>(),
 

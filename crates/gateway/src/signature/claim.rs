@@ -42,6 +42,8 @@ pub struct Claim {
 pub struct Verified {
     pub scheme: Scheme,
     pub presigned: bool,
+    /// When it was signed, in milliseconds since 1970; not all schemes tell.
+    pub signed_ms: Option<i64>,
     /// The region of the credential scope; any is accepted here.
     pub region: Option<String>,
     /// Binding for the body: the caller must refuse one that does not fit.
@@ -92,6 +94,7 @@ impl Claim {
                 return Ok(Verified {
                     scheme: self.scheme,
                     presigned: self.presigned,
+                    signed_ms: self.moment().map(|moment| moment.at.timestamp_millis()),
                     region: self.scope.as_ref().map(|scope| scope.region.clone()),
                     payload: self.payload(request, secret)?,
                 });

@@ -70,7 +70,7 @@ mod tests {
     };
 
     fn verified(scheme: Scheme, presigned: bool) -> Verified {
-        Verified { scheme, presigned, region: None, payload: Payload::Unsigned }
+        Verified { scheme, presigned, signed_ms: None, region: None, payload: Payload::Unsigned }
     }
 
     #[test]

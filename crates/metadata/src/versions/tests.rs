@@ -70,6 +70,8 @@ impl Fixture {
             versioning: Versioning::Unversioned,
             storage_class: None,
             redundancy: None,
+            documents: Vec::new(),
+            access_block: None,
         };
         let created = metadata.create_bucket(&wanted).await.expect("a bucket");
         let Created::New(bucket) = created else { panic!("{created:?}") };

@@ -28,7 +28,7 @@ macro_rules! keys {
 }
 
 keys! {
-    Acl: "s3:x-amz-acl" "oss:x-oss-acl" "oss:x-oss-object-acl";
+    Acl: "s3:x-amz-acl" "oss:x-oss-acl";
     AccessKey: "acs:AccessId";
     AuthType: "s3:authType";
     ContentSha256: "s3:x-amz-content-sha256";
@@ -51,6 +51,7 @@ keys! {
     MfaAge: "aws:MultiFactorAuthAge";
     MfaPresent: "aws:MultiFactorAuthPresent" "acs:MFAPresent";
     Prefix: "s3:prefix" "oss:Prefix";
+    ObjectAcl: "oss:x-oss-object-acl";
     PrincipalAccount: "aws:PrincipalAccount";
     PrincipalArn: "aws:PrincipalArn";
     PrincipalIsService: "aws:PrincipalIsAWSService" "aws:ViaAWSService";
@@ -83,7 +84,7 @@ impl Key {
         ("grant-write", Self::GrantWrite),
         ("grant-write-acp", Self::GrantWriteAcp),
         ("metadata-directive", Self::MetadataDirective),
-        ("object-acl", Self::Acl),
+        ("object-acl", Self::ObjectAcl),
         ("server-side-encryption", Self::Encryption),
         ("server-side-encryption-aws-kms-key-id", Self::EncryptionKey),
         ("storage-class", Self::StorageClass),

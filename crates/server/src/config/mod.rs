@@ -28,6 +28,7 @@ pub struct Config {
     pub server: Server,
     pub tls: Tls,
     pub storage: Storage,
+    pub buckets: Buckets,
     pub scrub: Scrub,
     pub placement: Placement,
     pub root: Root,
@@ -67,6 +68,12 @@ pub struct Storage {
     pub accept_loss: Vec<String>,
     pub waiting_bytes_max: usize,
     pub master_key: Option<Secret>,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Buckets {
+    pub block_public_access: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
@@ -151,6 +158,12 @@ impl Default for Storage {
             waiting_bytes_max: 64 << 20,
             master_key: None,
         }
+    }
+}
+
+impl Default for Buckets {
+    fn default() -> Self {
+        Self { block_public_access: true }
     }
 }
 

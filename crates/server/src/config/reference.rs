@@ -38,6 +38,7 @@ const SECTIONS: &[(&str, &str)] = &[
     ("server", "Where clients come in."),
     ("tls", "HTTPS with a certificate of your own. Both files are read again when they change."),
     ("storage", "Where the data lies, and in how many copies."),
+    ("buckets", "What new buckets begin with."),
     (
         "scrub",
         "Reading the whole store in the background, to find rot while other copies are good.",
@@ -123,6 +124,10 @@ const SETTINGS: &[Setting] = &[
          Without it: the file master.key in each metadata directory.",
     )
     .variable(cli::MASTER_KEY),
+    setting(
+        "buckets.block_public_access",
+        "New buckets refuse public policies until their owner lifts the public access block.",
+    ),
     setting("scrub.period_days", "Everything is read and checked once in so many days. 0: never."),
     setting("scrub.bytes_per_second_min", "It is read at least so fast, all directories together."),
     setting(

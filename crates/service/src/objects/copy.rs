@@ -69,7 +69,7 @@ impl Operation for CopyObject {
         let content = stored.as_ref().map(|stored| stored.content(&bucket.region));
         let new = NewVersion {
             key: &self.key,
-            owner: permit.caller().writer(bucket),
+            owner: &bucket.owner,
             object: Some(&object),
             content: content.as_ref(),
             now_ms: service.now_ms(),

@@ -12,7 +12,7 @@ use model::{
 };
 
 use super::Target;
-use crate::{Caller, Need, Operation, Permit, Result, Service};
+use crate::{Need, Operation, Permit, Result, Service};
 
 /// Deletes one object or version.
 pub struct DeleteObject {
@@ -72,8 +72,7 @@ impl Operation for DeleteObject {
     async fn run(self, permit: Permit<'_, Self>, service: &Arc<Service>) -> Result<Self::Output> {
         let (bucket, _) = permit.bucket(&self.target.bucket)?;
         let Target { key, version, .. } = &self.target;
-        let deleted =
-            delete(service, permit.caller(), bucket, key, *version, &self.condition).await?;
+        let deleted = delete(service, bucket, key, *version, &self.condition).await?;
         service.garbage_queued.notify_one();
         Ok(deleted)
     }
@@ -96,8 +95,7 @@ impl Operation for DeleteObjects {
                 return (place, Err(Condition::AccessDenied.into()));
             }
             let key = target.key;
-            let caller = permit.caller();
-            (place, delete(service, caller, bucket, &key, selector, &condition).await)
+            (place, delete(service, bucket, &key, selector, &condition).await)
         };
         // Side by side in groups, so that the engine needs few syncs. Older versions go first: the
         // removal of a current one makes another one current, and all others of the key try again.
@@ -124,7 +122,6 @@ const GROUP_KEYS: usize = 100;
 
 async fn delete(
     service: &Arc<Service>,
-    caller: &Caller,
     bucket: &Bucket,
     key: &ObjectKey,
     selector: VersionSelector,
@@ -145,7 +142,7 @@ async fn delete(
     }
     let new = NewVersion {
         key,
-        owner: caller.writer(bucket),
+        owner: &bucket.owner,
         object: None,
         content: None,
         now_ms: service.now_ms(),

@@ -14,7 +14,6 @@ use model::{
 use crate::{
     Need, Operation, Permit, Result, Service,
     body::Body,
-    caller::Caller,
     contents::{BODY_BYTES_MAX, Description},
 };
 
@@ -70,13 +69,6 @@ impl WriteCondition {
     }
 }
 
-impl Caller {
-    /// The account a write is attributed to: the caller's, or the bucket's owner.
-    pub(crate) fn writer<'a>(&'a self, bucket: &'a Bucket) -> &'a model::AccountId {
-        self.account_id().unwrap_or(&bucket.owner)
-    }
-}
-
 impl Operation for PutObject {
     type Output = Written;
 
@@ -104,7 +96,8 @@ impl Operation for PutObject {
         };
         let new = NewVersion {
             key: &self.key,
-            owner: permit.caller().writer(bucket),
+            // As with S3's BucketOwnerEnforced: whoever writes it, it is the bucket owner's.
+            owner: &bucket.owner,
             object: Some(&object),
             content: Some(&stored.content(&bucket.region)),
             now_ms: service.now_ms(),

@@ -141,7 +141,7 @@ impl Operation for CreateUpload {
             bucket: bucket.id,
             key: self.key,
             initiated_ms: service.now_ms(),
-            owner: permit.caller().writer(bucket).clone(),
+            owner: bucket.owner.clone(),
             attributes: self.attributes,
             checksum: self.checksum,
             part_bytes_min: self.part_bytes_min,

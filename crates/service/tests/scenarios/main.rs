@@ -19,6 +19,7 @@ mod emptying;
 mod origins;
 mod parallel_versions;
 mod placement;
+mod policies;
 mod rebuilding;
 mod reclaiming;
 mod repairing;

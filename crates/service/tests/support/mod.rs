@@ -298,6 +298,7 @@ async fn start(
         entropy: entropy.clone(),
         master_key: [7; 32],
         regions: vec![REGION.to_owned()],
+        block_public_access: false,
         keep_unnamed,
         scrub,
         placement: PlacementSettings { bytes_per_second_max: u64::MAX },

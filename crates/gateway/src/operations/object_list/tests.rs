@@ -33,6 +33,8 @@ fn bucket() -> Bucket {
         versioning: Versioning::Enabled,
         storage_class: None,
         redundancy: None,
+        documents: Vec::new(),
+        access_block: None,
     }
 }
 

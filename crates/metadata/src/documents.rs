@@ -1,0 +1,139 @@
+//! What is set for a bucket beyond its own record: one row for each document.
+//!
+//! The bucket's record names the revision of each, so that whoever read the bucket knows which
+//! documents were in force then, and a change holds for everybody who reads the bucket after it.
+
+use model::{
+    Condition,
+    records::{AccessBlock, Bucket, BucketDocument, DocumentKind, SetDocument},
+};
+
+use crate::{
+    Metadata, Result, keys,
+    transaction::{Draft, Try},
+};
+
+impl Metadata {
+    /// Sets a document in place of the one there is.
+    ///
+    /// - `decide`: whether the bucket, as it is in that very commit, may have it.
+    ///
+    /// # Errors
+    /// [`Condition::NoSuchBucket`], and what `decide` says.
+    pub async fn set_document(
+        &self,
+        known: &Bucket,
+        kind: DocumentKind,
+        text: &str,
+        decide: impl Fn(&Bucket) -> Result<(), Condition>,
+    ) -> Result<()> {
+        self.transact(async || {
+            let mut draft = Draft::default();
+            let mut bucket = self.rebind(&mut draft, known).await?;
+            decide(&bucket)?;
+            let revision = u64::from_be_bytes(self.random());
+            bucket.documents.retain(|set| set.kind != kind);
+            bucket.documents.push(SetDocument { kind, revision });
+            let document = BucketDocument { revision, text: text.to_owned() };
+            draft.put(keys::document(bucket.id, kind), &document);
+            draft.put(keys::bucket(&bucket.name), &bucket);
+            Ok(Try::Commit(draft, ()))
+        })
+        .await
+    }
+
+    /// Removes a document; that there is none is no error.
+    pub async fn delete_document(&self, known: &Bucket, kind: DocumentKind) -> Result<()> {
+        self.transact(async || {
+            let mut draft = Draft::default();
+            let mut bucket = self.rebind(&mut draft, known).await?;
+            if bucket.document(kind).is_none() {
+                return Ok(Try::Done(()));
+            }
+            bucket.documents.retain(|set| set.kind != kind);
+            draft.delete(keys::document(bucket.id, kind));
+            draft.put(keys::bucket(&bucket.name), &bucket);
+            Ok(Try::Commit(draft, ()))
+        })
+        .await
+    }
+
+    /// Reads a document, with the revision it is of: not the one that `bucket` names if it was
+    /// changed since that was read.
+    pub async fn document(
+        &self,
+        bucket: &Bucket,
+        kind: DocumentKind,
+    ) -> Result<Option<BucketDocument>> {
+        let found = self.record(&keys::document(bucket.id, kind)).await?;
+        Ok(found.map(|(document, _)| document))
+    }
+
+    /// Sets how far public access to a bucket is blocked.
+    pub async fn set_access_block(
+        &self,
+        known: &Bucket,
+        access_block: Option<AccessBlock>,
+    ) -> Result<()> {
+        self.transact(async || {
+            let mut draft = Draft::default();
+            let bucket = self.rebind(&mut draft, known).await?;
+            draft.put(keys::bucket(&bucket.name), &Bucket { access_block, ..bucket });
+            Ok(Try::Commit(draft, ()))
+        })
+        .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use minicbor::Encode;
+    use model::{
+        names::{AccountId, BucketId, BucketName},
+        records::Versioning,
+    };
+
+    use super::*;
+    use crate::codec::{decode, encode};
+
+    /// A bucket as it was written before buckets had documents.
+    #[derive(Encode)]
+    struct Before {
+        #[n(0)]
+        id: BucketId,
+        #[n(1)]
+        name: BucketName,
+        #[n(2)]
+        owner: AccountId,
+        #[n(3)]
+        created_ms: i64,
+        #[n(4)]
+        region: String,
+        #[n(5)]
+        location: Option<String>,
+        #[n(6)]
+        versioning: Versioning,
+        #[n(7)]
+        storage_class: Option<String>,
+        #[n(8)]
+        redundancy: Option<String>,
+    }
+
+    #[test]
+    fn a_bucket_written_before_there_were_documents_has_none() {
+        let before = Before {
+            id: BucketId(7),
+            name: BucketName::parse("bkt").expect("a name"),
+            owner: AccountId::parse("1").expect("an id"),
+            created_ms: 5,
+            region: "home".into(),
+            location: None,
+            versioning: Versioning::Suspended,
+            storage_class: None,
+            redundancy: None,
+        };
+        let bucket: Bucket = decode(keys::BUCKET, &encode(&before)).expect("it decodes");
+        assert_eq!((bucket.id, bucket.versioning), (BucketId(7), Versioning::Suspended));
+        assert_eq!((bucket.documents.as_slice(), bucket.access_block), (&[][..], None));
+    }
+}

@@ -1,0 +1,240 @@
+//! The policy of a bucket, and what keeps it from being public: set, shown, removed, and kept
+//! compiled for those who decide over requests.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use metadata::Guard;
+use model::{
+    Condition,
+    limits::POLICY_CACHE_BYTES_MAX,
+    names::{BucketId, BucketName},
+    policy::{Action, Document, Kind, Who, check_bucket_policy, is_public},
+    records::{AccessBlock, Bucket, DocumentKind},
+};
+
+use crate::{Error, Need, Operation, Permit, Result, Service};
+
+/// Gives a bucket a policy, in either language.
+pub struct PutBucketPolicy {
+    pub bucket: BucketName,
+    pub text: String,
+}
+
+/// Shows the policy as it was put.
+pub struct GetBucketPolicy {
+    pub bucket: BucketName,
+}
+
+pub struct DeleteBucketPolicy {
+    pub bucket: BucketName,
+}
+
+/// Tells whether the policy is public.
+pub struct GetBucketPolicyStatus {
+    pub bucket: BucketName,
+}
+
+/// Tells how far public access is blocked; `None` if that was never set, or taken back.
+pub struct GetAccessBlock {
+    pub bucket: BucketName,
+}
+
+/// Sets how far public access is blocked.
+pub struct PutAccessBlock {
+    pub bucket: BucketName,
+    pub access_block: Option<AccessBlock>,
+    /// Taking it back has an action of its own in OSS.
+    pub action: Action,
+}
+
+/// A policy in force.
+#[derive(Debug)]
+pub(crate) struct Policy {
+    pub document: Document,
+    pub public: bool,
+}
+
+/// What stands in for a policy that cannot be read any more. Only the bucket's owner, who can
+/// always replace the policy, gets past it.
+const DENY_ALL: &str = r#"{"Version": "2012-10-17", "Statement":
+    {"Effect": "Deny", "Principal": "*", "Action": "*", "Resource": "*"}}"#;
+
+/// Compiled policies, the revision of each, and their bytes as text.
+#[derive(Default)]
+pub(crate) struct Policies(Mutex<Kept>);
+
+#[derive(Default)]
+struct Kept {
+    of: HashMap<BucketId, (u64, Arc<Policy>)>,
+    bytes: usize,
+}
+
+impl Policies {
+    fn get(&self, bucket: BucketId, revision: u64) -> Option<Arc<Policy>> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.of.get(&bucket).filter(|(known, _)| *known == revision).map(|(_, it)| it.clone())
+    }
+
+    fn keep(&self, bucket: BucketId, revision: u64, policy: &Arc<Policy>, bytes: usize) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.bytes + bytes > POLICY_CACHE_BYTES_MAX {
+            *kept = Kept::default();
+        }
+        kept.bytes += bytes;
+        kept.of.insert(bucket, (revision, policy.clone()));
+    }
+}
+
+/// How often a bucket is read anew because its policy changed at that very moment.
+const READS_MAX: u32 = 16;
+
+impl Service {
+    /// A bucket with the policy that was in force when it was read.
+    pub(crate) async fn bucket_with_policy(
+        &self,
+        name: &BucketName,
+    ) -> Result<Option<((Bucket, Guard), Option<Arc<Policy>>)>> {
+        for _ in 0..READS_MAX {
+            let Some((bucket, guard)) = self.metadata.bucket(name).await? else { return Ok(None) };
+            let Some(revision) = bucket.document(DocumentKind::Policy) else {
+                return Ok(Some(((bucket, guard), None)));
+            };
+            if let Some(policy) = self.policies.get(bucket.id, revision) {
+                return Ok(Some(((bucket, guard), Some(policy))));
+            }
+            let document = self.metadata.document(&bucket, DocumentKind::Policy).await?;
+            if let Some(document) = document.filter(|document| document.revision == revision) {
+                let policy = Arc::new(compile(&document.text, name)?);
+                self.policies.keep(bucket.id, revision, &policy, document.text.len());
+                return Ok(Some(((bucket, guard), Some(policy))));
+            }
+        }
+        Err(Condition::SlowDown.into())
+    }
+
+    /// How far public access to a new bucket is blocked.
+    pub(crate) fn new_access_block(&self) -> Option<AccessBlock> {
+        self.block_public_access.then_some(AccessBlock::ALL)
+    }
+
+    /// Refuses principals that do not exist: whoever came to be of that name later would have
+    /// their rights.
+    async fn check_principals(&self, document: &Document) -> Result<()> {
+        for who in document.statements.iter().flat_map(|statement| statement.named()) {
+            let (exists, named) = match who {
+                Who::Account(id) => (self.metadata.account(id).await?.is_some(), id.as_str()),
+                Who::Canonical(id) => {
+                    let accounts = self.metadata.accounts().await?;
+                    (accounts.iter().any(|account| account.canonical_id == *id), id.as_str())
+                }
+                _ => continue,
+            };
+            if !exists {
+                return Err(malformed(format!("Invalid principal in policy: {named}")));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn compile(text: &str, bucket: &BucketName) -> Result<Policy> {
+    let document = Document::parse(text, Kind::Bucket).or_else(|error| {
+        tracing::error!(%bucket, error, "the bucket's policy cannot be read: it denies everything");
+        Document::parse(DENY_ALL, Kind::Bucket)
+    });
+    let document = document.map_err(|error| Error::new(Condition::Internal, error))?;
+    Ok(Policy { public: is_public(&document), document })
+}
+
+fn malformed(detail: impl Into<String>) -> Error {
+    Error::new(Condition::MalformedPolicy, detail)
+}
+
+impl Operation for PutBucketPolicy {
+    type Output = ();
+
+    fn needs(&self) -> Vec<Need<'_>> {
+        Need::bucket(Action::PutBucketPolicy, &self.bucket)
+    }
+
+    async fn run(self, permit: Permit<'_, Self>, service: &Arc<Service>) -> Result<Self::Output> {
+        let (bucket, _) = permit.bucket(&self.bucket)?;
+        let document = Document::parse(&self.text, Kind::Bucket).map_err(malformed)?;
+        check_bucket_policy(&document, &bucket.name).map_err(malformed)?;
+        service.check_principals(&document).await?;
+        let public = is_public(&document);
+        let decide = |bucket: &Bucket| {
+            let blocked = bucket.access_block.is_some_and(|block| block.block_public_policy);
+            if public && blocked { Err(Condition::PublicPolicyBlocked) } else { Ok(()) }
+        };
+        let kind = DocumentKind::Policy;
+        Ok(service.metadata.set_document(bucket, kind, &self.text, decide).await?)
+    }
+}
+
+impl Operation for GetBucketPolicy {
+    type Output = String;
+
+    fn needs(&self) -> Vec<Need<'_>> {
+        Need::bucket(Action::GetBucketPolicy, &self.bucket)
+    }
+
+    async fn run(self, permit: Permit<'_, Self>, service: &Arc<Service>) -> Result<Self::Output> {
+        let (bucket, _) = permit.bucket(&self.bucket)?;
+        let document = service.metadata.document(bucket, DocumentKind::Policy).await?;
+        Ok(document.ok_or(Condition::NoBucketPolicy)?.text)
+    }
+}
+
+impl Operation for DeleteBucketPolicy {
+    type Output = ();
+
+    fn needs(&self) -> Vec<Need<'_>> {
+        Need::bucket(Action::DeleteBucketPolicy, &self.bucket)
+    }
+
+    async fn run(self, permit: Permit<'_, Self>, service: &Arc<Service>) -> Result<Self::Output> {
+        let (bucket, _) = permit.bucket(&self.bucket)?;
+        Ok(service.metadata.delete_document(bucket, DocumentKind::Policy).await?)
+    }
+}
+
+impl Operation for GetBucketPolicyStatus {
+    type Output = bool;
+
+    fn needs(&self) -> Vec<Need<'_>> {
+        Need::bucket(Action::GetBucketPolicyStatus, &self.bucket)
+    }
+
+    async fn run(self, permit: Permit<'_, Self>, _: &Arc<Service>) -> Result<Self::Output> {
+        permit.has_public_policy(&self.bucket).ok_or_else(|| Condition::NoBucketPolicy.into())
+    }
+}
+
+impl Operation for GetAccessBlock {
+    type Output = Option<AccessBlock>;
+
+    fn needs(&self) -> Vec<Need<'_>> {
+        Need::bucket(Action::GetBucketPublicAccessBlock, &self.bucket)
+    }
+
+    async fn run(self, permit: Permit<'_, Self>, _: &Arc<Service>) -> Result<Self::Output> {
+        Ok(permit.bucket(&self.bucket)?.0.access_block)
+    }
+}
+
+impl Operation for PutAccessBlock {
+    type Output = ();
+
+    fn needs(&self) -> Vec<Need<'_>> {
+        Need::bucket(self.action, &self.bucket)
+    }
+
+    async fn run(self, permit: Permit<'_, Self>, service: &Arc<Service>) -> Result<Self::Output> {
+        let (bucket, _) = permit.bucket(&self.bucket)?;
+        Ok(service.metadata.set_access_block(bucket, self.access_block).await?)
+    }
+}
