@@ -182,7 +182,7 @@ def test_a_document_with_a_default_answers_it(endpoint, bucket, name):
 
 
 @pytest.mark.parametrize(
-    "name", ["cors", "encryption", "lifecycle", "policy", "website", "referer", "tagging"]
+    "name", ["cors", "encryption", "lifecycle", "website", "referer", "tagging"]
 )
 def test_putting_a_document_is_not_implemented(endpoint, bucket, name):
     reply = oss_request(endpoint, "PUT", f"/{bucket}/?{name}", body=b"<X/>")

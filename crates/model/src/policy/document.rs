@@ -70,7 +70,7 @@ pub struct Document {
     pub language: Language,
     pub statements: Vec<Statement>,
     /// The statements that speak of each action, in order: the first `starts[action]..` of `order`.
-    starts: Vec<u16>,
+    starts: Vec<u32>,
     order: Vec<u16>,
 }
 
@@ -120,18 +120,18 @@ impl Document {
         let mut starts = Vec::with_capacity(ACTIONS + 1);
         let mut order = Vec::new();
         for action in Action::ALL {
-            starts.push(u16::try_from(order.len()).unwrap_or(u16::MAX));
+            starts.push(order.len() as u32);
             let speaking =
                 statements.iter().zip(0..).filter(|(it, _)| it.actions.contains(*action));
             order.extend(speaking.map(|(_, place)| place));
         }
-        starts.push(u16::try_from(order.len()).unwrap_or(u16::MAX));
+        starts.push(order.len() as u32);
         Self { language, statements, starts, order }
     }
 
     /// The statements that speak of an action, with their places.
     pub fn about(&self, action: Action) -> impl Iterator<Item = (u16, &Statement)> {
-        let start = |place: usize| self.starts.get(place).copied().map_or(0, usize::from);
+        let start = |place: usize| self.starts.get(place).map_or(0, |start| *start as usize);
         let range = start(action.index())..start(action.index() + 1);
         let places = self.order.get(range).unwrap_or_default().iter();
         places.filter_map(|place| Some((*place, self.statements.get(usize::from(*place))?)))

@@ -114,12 +114,17 @@ struct Said {
     allow: Option<(Naming, u16)>,
 }
 
-fn ask(document: &Document, context: &Context<'_>, path: &mut Option<String>) -> Said {
+/// - `enough`: an allow to a principal named so exactly; nothing would change by a better one.
+fn ask(
+    document: &Document,
+    context: &Context<'_>,
+    path: &mut Option<String>,
+    enough: Naming,
+) -> Said {
     let mut said = Said::default();
     for (place, statement) in document.about(context.action) {
-        // A statement that can change nothing is not looked at.
         let best = said.allow.map_or(Naming::None, |(naming, _)| naming);
-        if statement.effect == Effect::Allow && best == Naming::Itself {
+        if statement.effect == Effect::Allow && best >= enough {
             continue;
         }
         let naming = statement.naming(context, path);
@@ -143,7 +148,7 @@ fn ask_all<'d>(
     let mut allowed = None;
     for (document, number) in documents.zip(0..) {
         let place = |statement| Place { document: number, statement };
-        let said = ask(document, context, path);
+        let said = ask(document, context, path, Naming::Itself);
         if let Some(statement) = said.deny {
             return Err(Decision::Denied(layer, place(statement)));
         }
@@ -160,7 +165,19 @@ pub fn evaluate(layers: &Layers<'_>, context: &Context<'_>) -> Decision {
 fn decide(layers: &Layers<'_>, context: &Context<'_>) -> Result<Decision, Decision> {
     let principal = &context.facts.principal;
     let path = &mut None;
-    let mut resource = layers.resource.map(|document| ask(document, context, path));
+    let account = principal.account();
+    let own = match context.resource {
+        // At the account's own level nobody else has a say.
+        Resource::Service => true,
+        Resource::Bucket(_) | Resource::Object(..) => account.is_some() && context.owner == account,
+    };
+    let enough = match principal {
+        // It is allowed anyway: only denials count.
+        Principal::Account(_) if own => Naming::None,
+        Principal::Anonymous => Naming::Everybody,
+        _ => Naming::Itself,
+    };
+    let mut resource = layers.resource.map(|document| ask(document, context, path, enough));
     let rescues = keeps_own_policy(principal, context);
     if let Some(statement) = resource.and_then(|said| said.deny) {
         if !rescues {
@@ -170,12 +187,6 @@ fn decide(layers: &Layers<'_>, context: &Context<'_>) -> Result<Decision, Decisi
         resource = None;
     }
     let mut granted = resource.and_then(|said| said.allow);
-    let account = principal.account();
-    let own = match context.resource {
-        // At the account's own level nobody else has a say.
-        Resource::Service => true,
-        Resource::Bucket(_) | Resource::Object(..) => account.is_some() && context.owner == account,
-    };
     if layers.restricted && !own {
         granted = None;
     }
@@ -193,17 +204,7 @@ fn decide(layers: &Layers<'_>, context: &Context<'_>) -> Result<Decision, Decisi
             (said.map(Some), Layer::Identity)
         }
     };
-    let boundary = bound(layers.boundary.into_iter(), context, path, Layer::Boundary)
-        .filter(|_| layers.boundary.is_some());
-    let sessions = layers.session.unwrap_or_default().iter().map(Arc::as_ref);
-    let session =
-        bound(sessions, context, path, Layer::Session).filter(|_| layers.session.is_some());
-    for decision in [boundary, session].into_iter().flatten() {
-        if let Decision::Denied(..) = decision {
-            return Err(decision);
-        }
-    }
-    let limit = [boundary, session].into_iter().flatten().find(|it| !it.is_allowed());
+    let limit = limit(layers, context, path)?;
     if own {
         // Whom the bucket's policy names itself, its own limits do not bind.
         if naming == Naming::Itself {
@@ -227,17 +228,21 @@ fn decide(layers: &Layers<'_>, context: &Context<'_>) -> Result<Decision, Decisi
     })
 }
 
-/// What a layer that only restricts comes to.
-fn bound<'d>(
-    documents: impl Iterator<Item = &'d Document>,
+/// The layer that restricts the principal and does not allow this, if there is one.
+fn limit(
+    layers: &Layers<'_>,
     context: &Context<'_>,
     path: &mut Option<String>,
-    layer: Layer,
-) -> Option<Decision> {
-    Some(match ask_all(documents, context, path, layer) {
-        Err(denied) => denied,
-        Ok(Some(place)) => Decision::Allowed(layer, Some(place)),
-        Ok(None) => Decision::NotAllowed(layer),
+) -> Result<Option<Decision>, Decision> {
+    let boundary = ask_all(layers.boundary.into_iter(), context, path, Layer::Boundary)?;
+    let session = layers.session.unwrap_or_default().iter().map(Arc::as_ref);
+    let session = ask_all(session, context, path, Layer::Session)?;
+    Ok(if layers.boundary.is_some() && boundary.is_none() {
+        Some(Decision::NotAllowed(Layer::Boundary))
+    } else if layers.session.is_some() && session.is_none() {
+        Some(Decision::NotAllowed(Layer::Session))
+    } else {
+        None
     })
 }
 

@@ -1,9 +1,11 @@
 //! What is no policy, and what cannot stand in the policy of a bucket.
 
-use super::{bucket_policy, oss_policy};
+use proptest::prelude::*;
+
+use super::{allowed, bucket_policy, facts, oss_policy};
 use crate::{
     names::BucketName,
-    policy::{Document, Kind, check_bucket_policy, is_public},
+    policy::{Action, Document, Kind, Principal, check_bucket_policy, is_public},
 };
 
 const GOOD: &str = r#"{"Version": "2012-10-17", "Id": "x", "Statement": {"Sid": "a",
@@ -140,4 +142,35 @@ fn public_is_what_s3_calls_public() {
     let oss =
         r#"{"Effect": "Allow", "Principal": [], "Action": "oss:*", "Resource": "acs:oss:*:*:*"}"#;
     assert!(is_public(&oss_policy(oss)));
+}
+
+const RICH: &str = r#"{"Version": "2012-10-17", "Statement": [{"Effect": "Allow",
+    "Principal": {"AWS": ["*", "arn:aws:iam::1:root"]}, "NotAction": "s3:Put?*",
+    "Resource": "arn:aws:s3:::bkt/${aws:username, 'é'}*${*}", "Condition":
+    {"ForAnyValue:StringNotLike": {"aws:UserAgent": "${aws:SourceIp}*?"},
+     "DateLessThan": {"aws:CurrentTime": "2030-01-01T00:00:00Z"},
+     "IpAddressIfExists": {"aws:SourceIp": ["10.0.0.0/8", "::1"]},
+     "ArnLike": {"aws:PrincipalArn": "arn:*:iam::*:user/${aws:username}"}}}]}"#;
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+    #[test]
+    fn broken_policies_are_refused_or_decide_without_a_panic(
+        cuts in proptest::collection::vec((0..700_usize, 0..6_usize, "[ -~é\"{}:,*$]{0,3}"), 1..4),
+    ) {
+        let mut letters: Vec<char> = RICH.chars().collect();
+        for (at, taken, added) in cuts {
+            let at = at.min(letters.len());
+            let end = (at + taken).min(letters.len());
+            letters.splice(at..end, added.chars());
+        }
+        let text: String = letters.into_iter().collect();
+        for kind in [Kind::Bucket, Kind::Identity] {
+            if let Ok(policy) = Document::parse(&text, kind) {
+                let bucket = BucketName::parse("bkt").expect("a name");
+                let _ = (check_bucket_policy(&policy, &bucket), is_public(&policy));
+                allowed(&policy, &facts(Principal::Anonymous), Action::GetObject, "k");
+            }
+        }
+    }
 }
