@@ -10,11 +10,11 @@ from harness.clients import oss_bucket, refused
 from harness.policies import open_to_policies, policy, statement
 
 
-def oss_policy(bucket, actions, *, allow=True, principal=(OTHER.identity,), keys="*", **more) -> str:
+def oss_policy(bucket, actions, *, principal=(OTHER.identity,), keys="*", **more) -> str:
     """A policy of one statement in the language of OSS."""
     places = [f"acs:oss:*:*:{bucket}", f"acs:oss:*:*:{bucket}/{keys}"]
     one = {
-        "Effect": "Allow" if allow else "Deny",
+        "Effect": "Allow",
         "Principal": list(principal),
         "Action": actions,
         "Resource": places,

@@ -27,6 +27,13 @@ def put(s3, bucket, *statements):
     s3.put_bucket_policy(Bucket=bucket, Policy=policy(*statements))
 
 
+def restart_with(server, settings: str):
+    """Starts a server anew with settings in front of its own."""
+    server.stop()
+    server.config.write_text(settings + server.config.read_text())
+    server.start()
+
+
 def test_a_policy_is_shown_as_it_was_put(s3, opened):
     with refused(404, "NoSuchBucketPolicy"):
         s3.get_bucket_policy(Bucket=opened)
@@ -175,6 +182,31 @@ def test_a_made_up_address_is_not_believed(s3, endpoint, opened):
         is_refused(reply, 403, "AccessDenied")
 
 
+def test_a_trusted_proxy_is_believed(special_server):
+    server = special_server()
+    restart_with(server, '[server]\ntrusted_proxies = ["127.0.0.1/32"]\n')
+    condition = {
+        "IpAddress": {"aws:SourceIp": "192.0.2.0/24"},
+        "Bool": {"aws:SecureTransport": "true"},
+    }
+    body = policy(statement("kept", "s3:GetObject", Condition=condition)).encode()
+    for method, path, content in (
+        ("PUT", "/kept", b""),
+        ("PUT", "/kept/k", b"content"),
+        ("PUT", "/kept?policy", body),
+    ):
+        assert s3_request(server.endpoint, method, path, body=content).status in (200, 204)
+    right = {"X-Forwarded-For": "192.0.2.7", "X-Forwarded-Proto": "https"}
+    assert send(server.endpoint, "GET", "/kept/k", right).body == b"content"
+    for wrong in (
+        {},
+        right | {"X-Forwarded-For": "198.51.100.7"},
+        right | {"X-Forwarded-For": "192.0.2.7, 198.51.100.7"},
+        right | {"X-Forwarded-Proto": "http"},
+    ):
+        is_refused(send(server.endpoint, "GET", "/kept/k", wrong), 403, "AccessDenied")
+
+
 def test_a_listing_may_be_limited_to_a_prefix(s3, s3_other, opened):
     condition = {
         "StringEquals": {"s3:prefix": "pub/", "s3:delimiter": "/"},
@@ -209,7 +241,8 @@ def test_a_put_may_be_tied_to_a_header(s3, s3_other, bucket):
         "put_object", {"Bucket": bucket, "Key": "k", "StorageClass": "STANDARD"}
     )
     path = url[url.index("/", 8) :]
-    assert send(s3.meta.endpoint_url, "PUT", path, {"x-amz-storage-class": "STANDARD"}).status == 200
+    headers = {"x-amz-storage-class": "STANDARD"}
+    assert send(s3.meta.endpoint_url, "PUT", path, headers).status == 200
 
 
 def test_a_copy_needs_both_rights(s3, s3_other, opened, other_bucket):
@@ -280,13 +313,12 @@ def test_a_presigned_url_has_the_rights_of_its_signer(s3, s3_other, endpoint, op
         statement(opened, "s3:*", allow=False, Condition=old),
     )
     assert send(endpoint, "GET", path).body == b"content"
+    by_url = {"StringEquals": {"s3:authType": "REST-QUERY-STRING"}}
     put(
         s3,
         opened,
         statement(opened, "s3:GetObject", principal=OTHERS),
-        statement(
-            opened, "s3:*", allow=False, Condition={"StringEquals": {"s3:authType": "REST-QUERY-STRING"}}
-        ),
+        statement(opened, "s3:*", allow=False, Condition=by_url),
     )
     is_refused(send(endpoint, "GET", path), 403, "AccessDenied")
     s3_other.get_object(Bucket=opened, Key="private")
@@ -303,7 +335,7 @@ MALFORMED = {
     "no UTF-8": lambda _: b"\xff{}",
     "no statement": lambda _: "{}",
     "version": lambda bucket: with_statement(bucket).replace("2012", "2013"),
-    "twice": lambda bucket: with_statement(bucket).replace('"Effect"', '"Effect": "Deny", "Effect"'),
+    "twice": lambda bucket: with_statement(bucket).replace('"Action"', '"Action": "x", "Action"'),
     "effect": lambda bucket: with_statement(bucket, Effect="Maybe"),
     "principal": lambda bucket: with_statement(bucket, Principal="nobody"),
     "no such account": lambda bucket: with_statement(bucket, Principal={"AWS": "300000000003"}),
@@ -403,10 +435,8 @@ def test_the_status_tells_whether_a_policy_is_public(s3, bucket, more, public):
 
 
 def test_the_default_of_new_buckets_can_be_open(special_server):
-    server = special_server(environment={})
-    server.stop()
-    server.config.write_text("[buckets]\nblock_public_access = false\n" + server.config.read_text())
-    server.start()
+    server = special_server()
+    restart_with(server, "[buckets]\nblock_public_access = false\n")
     reply = s3_request(server.endpoint, "PUT", "/opened")
     assert reply.status == 200, reply
     is_refused(s3_request(server.endpoint, "GET", "/opened?publicAccessBlock"), 404)
