@@ -122,7 +122,10 @@ impl Connection {
             Sent::Content(content) if self.payload == Payload::Signed => {
                 headers.push((TRAILER, content.crc32.clone()));
             }
-            Sent::Document(text) => headers.push((TRAILER, crc32(text.as_bytes()))),
+            // Deletions need one; with CompleteMultipartUpload it would be that of the object.
+            Sent::Document(text) if query == "delete=" => {
+                headers.push((TRAILER, crc32(text.as_bytes())));
+            }
             _ => {}
         }
         headers.sort();
