@@ -96,10 +96,9 @@ impl Service {
     pub(crate) async fn add_holder(&self, holder: &KnownDirectory) -> Result<()> {
         self.appoint(holder).await?;
         let known = self.metadata.directories().await?;
-        let holders: Vec<_> = known.iter().filter(|it| it.holds_metadata).map(place).collect();
-        if let Err(error) = self.metadata.engine().set_directories(&holders).await {
+        if let Err(error) = self.use_holders(&known).await {
             self.dismiss(holder).await?;
-            return Err(Error::internal(error));
+            return Err(error);
         }
         Ok(())
     }
@@ -111,9 +110,13 @@ impl Service {
         if !known.iter().any(|it| it.holds_metadata && back.contains(&it.id)) {
             return Ok(());
         }
+        self.use_holders(&known).await
+    }
+
+    /// Has the metadata in those of `known` that hold it, and nowhere else.
+    async fn use_holders(&self, known: &[KnownDirectory]) -> Result<()> {
         let holders: Vec<_> = known.iter().filter(|it| it.holds_metadata).map(place).collect();
-        let set = self.metadata.engine().set_directories(&holders).await;
-        set.map_err(Error::internal)
+        self.metadata.engine().set_directories(&holders).await.map_err(Error::internal)
     }
 
     async fn appoint(&self, successor: &KnownDirectory) -> Result<()> {
