@@ -23,6 +23,10 @@ impl Found {
         &self.row.0
     }
 
+    fn named<'f>(all: &'f [Self], name: &BucketName) -> Option<&'f Self> {
+        all.iter().find(|found| found.bucket().name == *name)
+    }
+
     fn layers(&self) -> Layers<'_> {
         let block = self.bucket().access_block;
         let restricts = block.is_some_and(|block| block.restrict_public_buckets);
@@ -67,8 +71,12 @@ impl<'n> Need<'n> {
 
     /// An object, perhaps by the id of a version.
     pub fn target(action: Action, target: &'n Target) -> Vec<Self> {
+        vec![Self::of(action, target)]
+    }
+
+    fn of(action: Action, target: &'n Target) -> Self {
         let need = Self::one(action, Resource::Object(&target.bucket, &target.key));
-        vec![Self { version: target.version, ..need }]
+        Self { version: target.version, ..need }
     }
 
     /// Something in the bucket that the request names in its body.
@@ -78,8 +86,7 @@ impl<'n> Need<'n> {
 
     /// Adds the right to read the source of a copy.
     pub fn and_source(mut needs: Vec<Self>, source: &'n Target) -> Vec<Self> {
-        let read = Self::target(source.read_action(), source);
-        needs.extend(read.into_iter().map(|need| Self { source: true, ..need }));
+        needs.push(Self { source: true, ..Self::of(source.read_action(), source) });
         needs
     }
 }
@@ -107,13 +114,13 @@ impl<O: ?Sized> Permit<'_, O> {
     /// # Errors
     /// [`Condition::NoSuchBucket`] when the operation did not need it.
     pub fn bucket(&self, name: &BucketName) -> Result<&(Bucket, metadata::Guard)> {
-        let found = self.buckets.iter().find(|found| found.bucket().name == *name);
+        let found = Found::named(&self.buckets, name);
         found.map(|found| &found.row).ok_or_else(|| Condition::NoSuchBucket.into())
     }
 
     /// Whether the bucket's policy is public; `None` if it has none.
     pub(crate) fn has_public_policy(&self, name: &BucketName) -> Option<bool> {
-        let found = self.buckets.iter().find(|found| found.bucket().name == *name)?;
+        let found = Found::named(&self.buckets, name)?;
         found.policy.as_ref().map(|policy| policy.public)
     }
 
@@ -124,8 +131,7 @@ impl<O: ?Sized> Permit<'_, O> {
 
     /// As [`Self::allows`] for an object, as batch operations ask per key.
     pub fn allows_target(&self, action: Action, target: &Target) -> bool {
-        let needs = Need::target(action, target);
-        needs.iter().all(|need| decide(&self.buckets, &self.caller.facts, need).is_allowed())
+        decide(&self.buckets, &self.caller.facts, &Need::of(action, target)).is_allowed()
     }
 }
 
@@ -139,12 +145,12 @@ pub(crate) async fn authorize<'c, O: Operation>(
     let mut buckets: Vec<Found> = Vec::new();
     for need in &needs {
         let (Resource::Bucket(name) | Resource::Object(name, _)) = need.resource else { continue };
-        if !buckets.iter().any(|found| found.bucket().name == *name) {
+        if Found::named(&buckets, name).is_none() {
             let found = service.bucket_with_policy(name).await?;
             let (row, policy) = found.ok_or_else(|| no_such_bucket(name))?;
             buckets.push(Found { row, policy });
         }
-        let bucket = buckets.iter().map(Found::bucket).find(|bucket| bucket.name == *name);
+        let bucket = Found::named(&buckets, name).map(Found::bucket);
         let expected =
             if need.source { &caller.expected_source_owner } else { &caller.expected_owner };
         if let (Some(bucket), Some(expected)) = (bucket, expected)
@@ -185,7 +191,7 @@ fn layers<'b>(buckets: &'b [Found], resource: Resource<'_>) -> (Layers<'b>, Opti
     let (Resource::Bucket(name) | Resource::Object(name, _)) = resource else {
         return (Layers::default(), None);
     };
-    match buckets.iter().find(|found| found.bucket().name == *name) {
+    match Found::named(buckets, name) {
         Some(found) => (found.layers(), Some(&found.bucket().owner)),
         None => (Layers::default(), None),
     }
