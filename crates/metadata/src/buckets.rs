@@ -4,7 +4,7 @@ use model::{
     Condition,
     limits::BUCKETS_PER_ACCOUNT_MAX,
     names::{AccountId, BucketId, BucketName},
-    records::{Bucket, Versioning},
+    records::{AccessBlock, Bucket, Versioning},
 };
 
 use crate::{
@@ -129,10 +129,23 @@ impl Metadata {
 
     /// Switches versioning. A bucket once versioned is only ever suspended.
     pub async fn set_versioning(&self, known: &Bucket, versioning: Versioning) -> Result<()> {
+        self.change_bucket(known, |bucket| Bucket { versioning, ..bucket }).await
+    }
+
+    /// Sets how far public access is blocked.
+    pub async fn set_access_block(
+        &self,
+        known: &Bucket,
+        access_block: Option<AccessBlock>,
+    ) -> Result<()> {
+        self.change_bucket(known, |bucket| Bucket { access_block, ..bucket }).await
+    }
+
+    async fn change_bucket(&self, known: &Bucket, change: impl Fn(Bucket) -> Bucket) -> Result<()> {
         self.transact(async || {
             let mut draft = Draft::default();
             let bucket = self.rebind(&mut draft, known).await?;
-            draft.put(keys::bucket(&bucket.name), &Bucket { versioning, ..bucket });
+            draft.put(keys::bucket(&bucket.name), &change(bucket));
             Ok(Try::Commit(draft, ()))
         })
         .await

@@ -5,7 +5,7 @@
 
 use model::{
     Condition,
-    records::{AccessBlock, Bucket, BucketDocument, DocumentKind, SetDocument},
+    records::{Bucket, BucketDocument, DocumentKind, SetDocument},
 };
 
 use crate::{
@@ -67,21 +67,6 @@ impl Metadata {
     ) -> Result<Option<BucketDocument>> {
         let found = self.record(&keys::document(bucket.id, kind)).await?;
         Ok(found.map(|(document, _)| document))
-    }
-
-    /// Sets how far public access to a bucket is blocked.
-    pub async fn set_access_block(
-        &self,
-        known: &Bucket,
-        access_block: Option<AccessBlock>,
-    ) -> Result<()> {
-        self.transact(async || {
-            let mut draft = Draft::default();
-            let bucket = self.rebind(&mut draft, known).await?;
-            draft.put(keys::bucket(&bucket.name), &Bucket { access_block, ..bucket });
-            Ok(Try::Commit(draft, ()))
-        })
-        .await
     }
 }
 
