@@ -16,18 +16,19 @@ pub enum Token {
 impl Token {
     /// The tokens of a pattern without variables.
     pub fn pattern(text: &str) -> Vec<Self> {
-        let mut tokens = Vec::with_capacity(text.len());
-        for letter in text.chars() {
-            let token = match letter {
-                '*' => Self::Many,
-                '?' => Self::One,
-                letter => Self::Char(letter),
-            };
-            if token != Self::Many || tokens.last() != Some(&Self::Many) {
-                tokens.push(token);
-            }
-        }
-        tokens
+        let token = |letter| match letter {
+            '*' => Self::Many,
+            '?' => Self::One,
+            letter => Self::Char(letter),
+        };
+        Self::joined(text.chars().map(token))
+    }
+
+    /// The same with one `*` for several in a row.
+    fn joined(tokens: impl Iterator<Item = Self>) -> Vec<Self> {
+        let mut joined: Vec<Self> = tokens.collect();
+        joined.dedup_by(|next, token| (*next, *token) == (Self::Many, Self::Many));
+        joined
     }
 }
 
@@ -146,15 +147,11 @@ impl Pattern {
             let pieces = Some(pieces.into_boxed_slice());
             return Self { start: start.into(), rest: Box::default(), pieces, folded };
         }
-        let mut rest = Vec::new();
-        for piece in pieces.into_iter().skip(after) {
-            if let Piece::Token(token) = piece
-                && (token != Token::Many || rest.last() != Some(&Token::Many))
-            {
-                rest.push(token);
-            }
-        }
-        Self { start: start.into(), rest: rest.into(), pieces: None, folded }
+        let rest = pieces.into_iter().skip(after).filter_map(|piece| match piece {
+            Piece::Token(token) => Some(token),
+            Piece::Variable(..) => None,
+        });
+        Self { start: start.into(), rest: Token::joined(rest).into(), pieces: None, folded }
     }
 
     /// Whether it stands for one text only, whatever the request is.
