@@ -305,21 +305,14 @@ def test_a_presigned_url_has_the_rights_of_its_signer(s3, s3_other, endpoint, op
     is_refused(send(endpoint, "GET", path), 403, "AccessDenied")
     put(s3, opened, statement(opened, "s3:GetObject", principal=OTHERS))
     assert send(endpoint, "GET", path).body == b"content"
-    old = {"NumericGreaterThan": {"s3:signatureAge": "600000"}}
-    put(
-        s3,
-        opened,
-        statement(opened, "s3:GetObject", principal=OTHERS),
-        statement(opened, "s3:*", allow=False, Condition=old),
-    )
+
+    def deny(condition):
+        allow = statement(opened, "s3:GetObject", principal=OTHERS)
+        put(s3, opened, allow, statement(opened, "s3:*", allow=False, Condition=condition))
+
+    deny({"NumericGreaterThan": {"s3:signatureAge": "600000"}})
     assert send(endpoint, "GET", path).body == b"content"
-    by_url = {"StringEquals": {"s3:authType": "REST-QUERY-STRING"}}
-    put(
-        s3,
-        opened,
-        statement(opened, "s3:GetObject", principal=OTHERS),
-        statement(opened, "s3:*", allow=False, Condition=by_url),
-    )
+    deny({"StringEquals": {"s3:authType": "REST-QUERY-STRING"}})
     is_refused(send(endpoint, "GET", path), 403, "AccessDenied")
     s3_other.get_object(Bucket=opened, Key="private")
 
