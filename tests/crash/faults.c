@@ -137,11 +137,13 @@ static void note_sync(int fd, int fails)
 	}
 }
 
-/* Half of what was to be written or read. */
-static long half(long number, greg_t *r)
+/* Half of what was to be written or read. The registers stay as a system call leaves them. */
+static long half(long number, const greg_t *asked)
 {
 	struct iovec one;
+	gregset_t r;
 
+	memcpy(r, asked, sizeof r);
 	if (number == SYS_writev || number == SYS_pwritev || number == SYS_preadv) {
 		one = *(struct iovec *)r[REG_RSI];
 		one.iov_len /= 2;
@@ -153,7 +155,7 @@ static long half(long number, greg_t *r)
 	return call(number, r);
 }
 
-static long decided(long number, greg_t *r)
+static long decided(long number, const greg_t *r)
 {
 	int kind = kind_of(number), hit = 0;
 
