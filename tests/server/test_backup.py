@@ -18,38 +18,16 @@ from harness.accounts import OWNER, Account
 from harness.clients import s3_client
 from harness.copying import rsync
 from harness.data import PART, SEED, some_bytes, tree
+from harness.operator import ENVIRONMENT, ROOT, larder, output
 from harness.server import BINARY, Server
 
-ROOT = Account("root", "", "", "ROOTACCESSKEY", "root-secret-key")
-ENVIRONMENT = {
-    "LARDER_ROOT_ACCESS_KEY": ROOT.access_key,
-    "LARDER_ROOT_SECRET_KEY": ROOT.secret_key,
-}
 DIRECTORIES = ("a=one", "b=two", "c=three")
 NAMES = tuple(name.partition("=")[2] for name in DIRECTORIES)
 
 
-def larder(server: Server, *arguments, account=ROOT) -> subprocess.CompletedProcess:
-    keys = {
-        "LARDER_ROOT_ACCESS_KEY": account.access_key,
-        "LARDER_ROOT_SECRET_KEY": account.secret_key,
-    }
-    return subprocess.run(
-        [BINARY, *map(str, arguments)],
-        cwd=server.home,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-        env=os.environ | keys,
-    )
-
-
 def done(server: Server, *arguments) -> str:
     """The output of a command that has to succeed."""
-    finished = larder(server, *arguments)
-    assert finished.returncode == 0, finished.stderr
-    return finished.stdout
+    return output(larder(server, *arguments))
 
 
 def export(server: Server, file, *arguments) -> str:

@@ -6,37 +6,22 @@ ROT= sets how many bits are flipped in one copy (200 by default), SEED repeats t
 import json
 import os
 import random
-import subprocess
 
 import oss2
 import pytest
 from botocore.exceptions import ClientError, IncompleteReadError, ResponseStreamingError
 
-from harness.accounts import Account
 from harness.clients import oss_bucket, s3_client
 from harness.data import SEED, some_bytes
-from harness.server import BINARY, Server
+from harness.operator import ENVIRONMENT, ROOT, attempt
+from harness.server import Server
 
-ROOT = Account("root", "", "", "ROOTACCESSKEY", "root-secret-key")
-ENVIRONMENT = {
-    "LARDER_ROOT_ACCESS_KEY": ROOT.access_key,
-    "LARDER_ROOT_SECRET_KEY": ROOT.secret_key,
-}
 DIRECTORIES = ("a=one", "b=two")
 ROT = int(os.environ.get("ROT", "200"))
 
 
 def check(server: Server, *arguments: str) -> tuple[int, dict]:
-    command = [BINARY, "check", "--json", "--endpoint", server.endpoint or "", *arguments]
-    done = subprocess.run(
-        command,
-        cwd=server.home,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-        env=os.environ | ENVIRONMENT,
-    )
+    done = attempt(server, "check", "--json", *arguments)
     return done.returncode, json.loads(done.stdout) if done.stdout else {"error": done.stderr}
 
 

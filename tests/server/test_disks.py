@@ -1,10 +1,8 @@
 """`larder disk`: directories are added, emptied, replaced and removed while clients go on."""
 
 import json
-import os
 import re
 import shutil
-import subprocess
 import threading
 import urllib.request
 from pathlib import Path
@@ -12,36 +10,19 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import ClientError
 
-from harness.accounts import Account
 from harness.clients import s3_client
 from harness.data import some_bytes
-from harness.server import BINARY, Server
-
-ROOT = Account("root", "", "", "ROOTACCESSKEY", "root-secret-key")
-ENVIRONMENT = {
-    "LARDER_ROOT_ACCESS_KEY": ROOT.access_key,
-    "LARDER_ROOT_SECRET_KEY": ROOT.secret_key,
-}
-PATIENCE_SECONDS = 120
+from harness.operator import ENVIRONMENT, ROOT, attempt, is_clean, output, until
+from harness.server import Server
 
 
 def disk(server: Server, *arguments: str) -> str:
     """The output of a command that must succeed."""
-    done = attempt(server, *arguments)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    return output(refusal(server, *arguments))
 
 
-def attempt(server: Server, *arguments: str) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [BINARY, "disk", *arguments, "--endpoint", server.endpoint],
-        cwd=server.home,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_SECONDS,
-        check=False,
-        env=os.environ | ENVIRONMENT,
-    )
+def refusal(server: Server, *arguments: str):
+    return attempt(server, "disk", *arguments)
 
 
 def listed(server: Server) -> dict[str, dict]:
@@ -49,24 +30,6 @@ def listed(server: Server) -> dict[str, dict]:
     answer = json.loads(disk(server, "list", "--json"))
     found = {Path(it["path"]).name: it for it in answer["disks"]}
     return found | {"placement": answer["placement"]}
-
-
-def is_clean(server: Server):
-    command = [BINARY, "check", "--json", "--endpoint", server.endpoint]
-    environment = os.environ | ENVIRONMENT
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-    report = json.loads(done.stdout)
-    assert done.returncode == 0 and report["unreachable"] == 0, report
-
-
-def until(condition, what: str):
-    """Asks again and again; there is nothing to wait on across processes."""
-    pause = threading.Event()
-    for _ in range(PATIENCE_SECONDS * 10):
-        if condition():
-            return
-        pause.wait(0.1)
-    raise AssertionError(f"not in time: {what}")
 
 
 def bodies(count: int, prefix: str) -> dict[str, bytes]:
@@ -151,7 +114,7 @@ def test_a_directory_joins_takes_blobs_and_is_found_again(server):
     for bad in ("one", "four/x"):
         (home / "four").mkdir(exist_ok=True)
         (home / "four" / "x").write_text("mine")
-        refused = attempt(server, "add", str((home / bad).parent if bad == "four/x" else home / bad))
+        refused = refusal(server, "add", str((home / bad).parent if bad == "four/x" else home / bad))
         assert refused.returncode == 1, refused
     assert (home / "four" / "x").read_text() == "mine"
     disk(server, "add", str(home / "five"), "--zone", "e")
@@ -172,7 +135,7 @@ def test_a_directory_joins_takes_blobs_and_is_found_again(server):
 
 def test_a_directory_is_emptied_and_removed_under_load(server):
     written = fill(s3_client(server.endpoint, ROOT))
-    refused = attempt(server, "remove", "three")
+    refused = refusal(server, "remove", "three")
     assert refused.returncode == 1 and "drain" in refused.stderr
     disk(server, "add", str(server.home / "four"), "--zone", "d")
     with Load(server) as load:
@@ -232,9 +195,9 @@ def test_emptying_goes_on_after_kill_and_can_be_taken_back(server):
 
 def test_no_directory_goes_that_is_needed(tmp_path):
     with Server(tmp_path, ("a=one", "b=two"), (), ENVIRONMENT) as server:
-        refused = attempt(server, "drain", "two")
+        refused = refusal(server, "drain", "two")
         assert refused.returncode == 1 and "too few" in refused.stderr
-        assert attempt(server, "drain", "nowhere").returncode == 1
+        assert refusal(server, "drain", "nowhere").returncode == 1
 
 
 def test_more_copies_are_made_when_more_are_wanted(tmp_path):

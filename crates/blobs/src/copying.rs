@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::files::FileCopy;
 use crate::format::{ChunkEncoder, Record, file_header, file_trailer};
 use crate::identifiers::DirectoryId;
-use crate::location::{CopyAt, Location};
+use crate::location::{CopyAt, Location, Wanted};
 use crate::reader::BlobReader;
 use crate::store::{Inner, Member};
 use crate::volume::Volume;
@@ -20,16 +20,17 @@ use crate::volume::Volume;
 /// - `held`: directories that have a copy already. Returns only the new copies.
 pub(crate) async fn append_record(
     inner: &Inner,
-    region: &str,
+    wanted: &Wanted,
     record: Record,
     held: &[DirectoryId],
 ) -> Result<Vec<CopyAt>> {
-    let (wanted, needed) = inner.copies(region);
+    let (most, needed) = inner.copies(wanted);
+    let region = &wanted.region;
     let mut holders = held.to_vec();
     let mut tried = HashSet::new();
     let mut stored = Vec::new();
-    while holders.len() < wanted {
-        let missing = wanted - holders.len();
+    while holders.len() < most {
+        let missing = most - holders.len();
         let chosen = inner.choose(region, record.blob, missing, &holders, &tried).await;
         if chosen.is_empty() {
             break;
@@ -62,16 +63,16 @@ pub(crate) async fn append_record(
 /// `known` says where the good copies are; `copies` are the same, as files of this writer.
 pub(crate) async fn store_missing_copies(
     inner: &Arc<Inner>,
-    region: &str,
+    wanted: &Wanted,
     known: &Location,
     description: &Bytes,
     mut copies: Vec<FileCopy>,
 ) -> Vec<FileCopy> {
-    let (wanted, _) = inner.copies(region);
+    let (most, _) = inner.copies(wanted);
     let mut tried = HashSet::new();
-    while copies.len() < wanted && !copies.is_empty() {
+    while copies.len() < most && !copies.is_empty() {
         let held: Vec<_> = copies.iter().map(|copy| copy.volume.id()).collect();
-        let chosen = inner.choose(region, known.blob, 1, &held, &tried).await;
+        let chosen = inner.choose(&wanted.region, known.blob, 1, &held, &tried).await;
         let Some(member) = chosen.first() else { break };
         let volume = Arc::clone(&member.volume);
         match copy_file(inner, known, description, volume, Over::Nothing).await {

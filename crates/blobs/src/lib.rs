@@ -46,7 +46,7 @@ pub use error::{DirectoryError, Error, Result};
 pub use format::{CHUNK_BYTES, DESCRIPTION_BYTES_MAX};
 pub use found::{Finder, FoundCopy, FoundPage};
 pub use identifiers::{BlobId, DirectoryId, IncarnationId, SegmentId, SegmentKey, StoreId};
-pub use location::{CopyAt, Location, Place};
+pub use location::{CopyAt, Location, Place, Wanted, Wish};
 pub use orphans::{FileCursor, FilePage, StrayFile};
 pub use reader::BlobReader;
 pub use room::{Held, Room};

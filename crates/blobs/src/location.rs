@@ -5,8 +5,9 @@ use bytes::{Buf, BufMut};
 use crate::error::{Error, Result};
 use crate::identifiers::{BlobId, DirectoryId, IncarnationId, SegmentId, SegmentKey};
 
-/// Version byte of [`Location::encode`].
+/// Version bytes of [`Location::encode`]: without and with a number of copies of its own.
 const VERSION: u8 = 1;
+const VERSION_WITH_WISH: u8 = 2;
 const PLACE_FILE: u8 = 0;
 const PLACE_SEGMENT: u8 = 1;
 /// More copies than this in stored bytes are a sign of damage.
@@ -17,7 +18,67 @@ const COPIES_MAX: usize = 64;
 pub struct Location {
     pub blob: BlobId,
     pub size_bytes: u64,
+    /// How many copies it is to have; `None` means as many as every blob.
+    pub wish: Option<Wish>,
     pub copies: Vec<CopyAt>,
+}
+
+/// A number of copies that somebody asked for: at least one, at most [`Self::MAX`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wish {
+    copies: u8,
+    /// Or as many as every blob, if that is more.
+    or_more: bool,
+}
+
+impl Wish {
+    pub const MAX: u8 = COPIES_MAX as u8;
+    /// In the encoding: the bit for `or_more`.
+    const OR_MORE: u8 = 0x80;
+
+    /// Exactly so many; `None` for none, and for too many.
+    pub fn exactly(copies: u8) -> Option<Self> {
+        (1..=Self::MAX).contains(&copies).then_some(Self { copies, or_more: false })
+    }
+
+    /// What satisfies both of two who share a blob, also if the usual number changes later.
+    pub fn of_both(one: Option<Self>, other: Option<Self>) -> Option<Self> {
+        if one == other {
+            return one;
+        }
+        let copies = one.into_iter().chain(other).map(|wish| wish.copies).max()?;
+        Some(Self { copies, or_more: true })
+    }
+
+    /// How many copies that makes where `usual` is the number for every blob.
+    pub(crate) fn of(self, usual: usize) -> usize {
+        let copies = usize::from(self.copies);
+        if self.or_more { copies.max(usual) } else { copies }
+    }
+
+    fn encode(self) -> u8 {
+        if self.or_more { self.copies | Self::OR_MORE } else { self.copies }
+    }
+
+    fn decode(byte: u8) -> Option<Self> {
+        let or_more = byte & Self::OR_MORE != 0;
+        Some(Self { or_more, ..Self::exactly(byte & !Self::OR_MORE)? })
+    }
+}
+
+/// Where a new blob is to lie, and in how many copies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    pub region: String,
+    /// As [`Location::wish`].
+    pub copies: Option<Wish>,
+}
+
+impl Wanted {
+    /// As many copies as every blob of the region.
+    pub fn usual(region: &str) -> Self {
+        Self { region: region.to_owned(), copies: None }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,9 +109,10 @@ impl Location {
 
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(32 + 64 * self.copies.len());
-        bytes.put_u8(VERSION);
+        bytes.put_u8(self.wish.map_or(VERSION, |_| VERSION_WITH_WISH));
         bytes.put_slice(&self.blob.0);
         put_varint(&mut bytes, self.size_bytes);
+        bytes.extend(self.wish.map(Wish::encode));
         bytes.put_u8(u8::try_from(self.copies.len()).unwrap_or(u8::MAX));
         for copy in &self.copies {
             bytes.put_slice(&copy.directory.0);
@@ -78,11 +140,17 @@ impl Location {
 }
 
 fn decode(bytes: &mut &[u8]) -> Option<Location> {
-    if bytes.try_get_u8().ok()? != VERSION {
-        return None;
-    }
+    let with_wish = match bytes.try_get_u8().ok()? {
+        VERSION => false,
+        VERSION_WITH_WISH => true,
+        _ => return None,
+    };
     let blob = BlobId(identifier(bytes)?);
     let size_bytes = varint(bytes)?;
+    let wish = match with_wish {
+        true => Some(Wish::decode(bytes.try_get_u8().ok()?)?),
+        false => None,
+    };
     let count = usize::from(bytes.try_get_u8().ok()?);
     if count > COPIES_MAX {
         return None;
@@ -101,7 +169,7 @@ fn decode(bytes: &mut &[u8]) -> Option<Location> {
         };
         copies.push(CopyAt { directory, place });
     }
-    Some(Location { blob, size_bytes, copies })
+    Some(Location { blob, size_bytes, wish, copies })
 }
 
 fn identifier(bytes: &mut &[u8]) -> Option<[u8; 16]> {
@@ -158,9 +226,11 @@ mod tests {
         fn location_survives_its_encoding(
             blob in any::<[u8; 16]>(),
             size_bytes in any::<u64>(),
+            wish in any::<u8>(),
             copies in proptest::collection::vec(any_copy(), 0..5),
         ) {
-            let location = Location { blob: BlobId(blob), size_bytes, copies };
+            let wish = Wish::decode(wish);
+            let location = Location { blob: BlobId(blob), size_bytes, wish, copies };
             prop_assert_eq!(Location::decode(&location.encode()).unwrap(), location);
         }
 
@@ -175,9 +245,11 @@ mod tests {
 
         #[test]
         fn cut_or_longer_encodings_are_refused(
+            wish in 0u8..3,
             copies in proptest::collection::vec(any_copy(), 0..3),
         ) {
-            let location = Location { blob: BlobId([7; 16]), size_bytes: 300, copies };
+            let wish = Wish::exactly(wish);
+            let location = Location { blob: BlobId([7; 16]), size_bytes: 300, wish, copies };
             let bytes = location.encode();
             for length in 0..bytes.len() {
                 prop_assert!(Location::decode(&bytes[..length]).is_err());
@@ -190,9 +262,28 @@ mod tests {
     #[test]
     fn encoding_of_a_file_copy_is_as_documented() {
         let copies = vec![CopyAt { directory: DirectoryId([2; 16]), place: Place::File }];
-        let location = Location { blob: BlobId([1; 16]), size_bytes: 300, copies };
+        let location = Location { blob: BlobId([1; 16]), size_bytes: 300, wish: None, copies };
         let expected = [&[1u8][..], &[1; 16], &[0xac, 0x02], &[1], &[2; 16], &[0]].concat();
         assert_eq!(location.encode(), expected);
+        let wished = Location { wish: Wish::exactly(3), ..location };
+        let expected = [&[2u8][..], &[1; 16], &[0xac, 0x02], &[3], &[1], &[2; 16], &[0]].concat();
+        assert_eq!(wished.encode(), expected);
+        let none = [&[2u8][..], &[1; 16], &[0xac, 0x02], &[0], &[1], &[2; 16], &[0]].concat();
+        assert!(Location::decode(&none).is_err(), "no copies cannot be wished for");
+    }
+
+    #[test]
+    fn who_shares_a_blob_has_at_least_what_each_wants() {
+        let wishes = [None, Wish::exactly(1), Wish::exactly(2), Wish::exactly(3)];
+        for (one, other) in wishes.iter().flat_map(|one| wishes.map(|other| (*one, other))) {
+            let both = Wish::of_both(one, other);
+            assert_eq!(both, Wish::of_both(other, one));
+            assert_eq!(both, Wish::of_both(both, one), "it is joined once");
+            for usual in 1..5 {
+                let count = |wish: Option<Wish>| wish.map_or(usual, |wish| wish.of(usual));
+                assert!(count(both) >= count(one).max(count(other)), "{one:?}, {other:?}, {usual}");
+            }
+        }
     }
 
     #[test]

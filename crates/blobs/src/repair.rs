@@ -11,7 +11,7 @@ use crate::copying::{Over, copy_file};
 use crate::error::{Error, Result};
 use crate::format::Record;
 use crate::identifiers::{DirectoryId, SegmentKey};
-use crate::location::{CopyAt, Location, Place};
+use crate::location::{CopyAt, Location, Place, Wanted};
 use crate::reader::BlobReader;
 use crate::scrub::check_copy;
 use crate::store::{Blobs, Inner, Member};
@@ -73,7 +73,7 @@ impl Blobs {
         let mut layout = Vec::new();
         for Member { volume, .. } in members.iter().map(|member| &**member) {
             layout.extend(volume.id().0);
-            let (wanted, _) = self.inner.copies(&volume.identity.region);
+            let (wanted, _) = self.inner.copies(&Wanted::usual(&volume.identity.region));
             layout.push(u8::from(volume.is_draining()));
             layout.push(u8::try_from(wanted).unwrap_or(u8::MAX));
         }
@@ -83,8 +83,8 @@ impl Blobs {
     /// Whether a blob has as many copies as it shall have, all in directories that are to keep
     /// them. Reads nothing.
     pub fn is_settled(&self, location: &Location) -> bool {
-        let Some(region) = region_of(&self.inner, location) else { return false };
-        let (wanted, _) = self.inner.copies(&region);
+        let Some(wanted) = wanted_of(&self.inner, location) else { return false };
+        let (wanted, _) = self.inner.copies(&wanted);
         wanted == location.copies.len() && self.staying(location).len() == wanted
     }
 
@@ -99,8 +99,8 @@ impl Blobs {
         if self.is_settled(location) {
             return Ok(location.clone());
         }
-        let region = region_of(&self.inner, location).ok_or(Error::Unavailable(location.blob))?;
-        let (wanted, _) = self.inner.copies(&region);
+        let aim = wanted_of(&self.inner, location).ok_or(Error::Unavailable(location.blob))?;
+        let (wanted, _) = self.inner.copies(&aim);
         let mut keep = self.staying(location);
         keep.truncate(wanted);
         if keep.len() == wanted {
@@ -109,7 +109,7 @@ impl Blobs {
         let description = self.describe(location).await?;
         let settled = self.complete(location, keep, &description).await?;
         match settled.copies.len() {
-            possible if possible < wanted => Err(self.inner.too_few(&region, possible, wanted)),
+            possible if possible < wanted => Err(self.inner.too_few(&aim.region, possible, wanted)),
             _ => Ok(settled),
         }
     }
@@ -145,8 +145,8 @@ impl Blobs {
     ) -> Result<Location> {
         self.inner.check_open()?;
         let inner = &self.inner;
-        let region = region_of(inner, location).ok_or(Error::Unavailable(location.blob))?;
-        let (wanted, needed) = inner.copies(&region);
+        let aim = wanted_of(inner, location).ok_or(Error::Unavailable(location.blob))?;
+        let (wanted, needed) = inner.copies(&aim);
         let mut copies = keep;
         let mut tried = HashSet::new();
         while copies.len() < wanted {
@@ -155,7 +155,7 @@ impl Blobs {
             let directory = match again {
                 Some(directory) => directory,
                 None => {
-                    let chosen = inner.choose(&region, location.blob, 1, &held, &tried).await;
+                    let chosen = inner.choose(&aim.region, location.blob, 1, &held, &tried).await;
                     let Some(member) = chosen.first() else { break };
                     member.volume.id()
                 }
@@ -170,7 +170,7 @@ impl Blobs {
         }
         match copies.len() {
             enough if enough >= needed => Ok(Location { copies, ..location.clone() }),
-            possible => Err(inner.too_few(&region, possible, needed)),
+            possible => Err(inner.too_few(&aim.region, possible, needed)),
         }
     }
 
@@ -215,7 +215,7 @@ impl Blobs {
     }
 }
 
-fn region_of(inner: &Inner, location: &Location) -> Option<String> {
-    let member = location.copies.iter().find_map(|copy| inner.member(copy.directory));
-    member.map(|member| member.volume.identity.region.clone())
+fn wanted_of(inner: &Inner, location: &Location) -> Option<Wanted> {
+    let member = location.copies.iter().find_map(|copy| inner.member(copy.directory))?;
+    Some(Wanted { region: member.volume.identity.region.clone(), copies: location.wish })
 }

@@ -17,7 +17,7 @@ use crate::error::{DirectoryError, Error, Result};
 use crate::files::file_name;
 use crate::identifiers::{BlobId, DirectoryId, IncarnationId, StoreId};
 use crate::identity;
-use crate::location::{Location, Place};
+use crate::location::{Location, Place, Wanted, Wish};
 use crate::placement::{Candidate, choose};
 use crate::reader::BlobReader;
 use crate::room::Room;
@@ -112,19 +112,25 @@ impl Blobs {
         Ok(())
     }
 
-    /// How many copies a new blob of `region` gets.
-    pub fn copies(&self, region: &str) -> usize {
-        self.inner.copies(region).0
+    /// How many copies a new blob gets.
+    pub fn copies(&self, wanted: &Wanted) -> usize {
+        self.inner.copies(wanted).0
     }
 
-    /// Whether the other directories of its region suffice for the copies wanted now.
-    pub fn can_spare(&self, directory: DirectoryId) -> bool {
+    /// How many copies a blob of a region can have: one in each directory that is to keep them.
+    pub fn most_copies(&self, region: &str) -> usize {
+        self.inner.most_copies(region)
+    }
+
+    /// Whether the other directories of its region suffice for the copies wanted now, and for
+    /// `most`, if blobs of the region are to have so many.
+    pub fn can_spare(&self, directory: DirectoryId, most: Option<Wish>) -> bool {
         let Some(member) = self.inner.member(directory) else { return true };
-        let region = &member.volume.identity.region;
-        let (wanted, _) = self.inner.copies(region);
-        let mut others = self.inner.in_region(region);
-        others.retain(|other| other.volume.id() != directory && !other.volume.is_draining());
-        others.len() >= wanted
+        let region = member.volume.identity.region.clone();
+        let leaving = usize::from(!member.volume.is_draining());
+        let others = self.inner.most_copies(&region).saturating_sub(leaving);
+        let wanted = |copies| self.inner.copies(&Wanted { region: region.clone(), copies }).0;
+        others >= wanted(None).max(wanted(most))
     }
 
     /// Marks a directory as no longer of the store, on its disk.
@@ -180,13 +186,13 @@ impl Blobs {
         member.volume.attach(None);
     }
 
-    /// Starts a blob in `region`.
+    /// Starts a blob.
     ///
     /// - `id`: random and new; it names the blob for ever.
     /// - `description`: what the blob is, to rebuild metadata from blobs alone; at most
     ///   [`DESCRIPTION_BYTES_MAX`](crate::DESCRIPTION_BYTES_MAX), checked when it is finished.
-    pub fn create(&self, region: &str, id: BlobId, description: Bytes) -> BlobWriter {
-        BlobWriter::new(Arc::clone(&self.inner), region, id, description)
+    pub fn create(&self, wanted: &Wanted, id: BlobId, description: Bytes) -> BlobWriter {
+        BlobWriter::new(Arc::clone(&self.inner), wanted.clone(), id, description)
     }
 
     /// The memory that all writers share.
@@ -292,12 +298,18 @@ impl Inner {
         self.attempts.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// How many copies a blob of `region` shall have, and how many it must have.
-    pub fn copies(&self, region: &str) -> (usize, usize) {
-        let staying = |member: &Arc<Member>| !member.volume.is_draining();
-        let directories = self.in_region(region).into_iter().filter(staying).count();
-        let copies = self.settings.copies.unwrap_or(directories.min(2)).max(1);
+    /// How many copies a blob shall have, and how many it must have.
+    pub fn copies(&self, wanted: &Wanted) -> (usize, usize) {
+        let directories = || self.most_copies(&wanted.region).min(2);
+        let usual = self.settings.copies.unwrap_or_else(directories).max(1);
+        let copies = wanted.copies.map_or(usual, |wish| wish.of(usual));
         (copies, self.settings.min_copies.unwrap_or(copies).clamp(1, copies))
+    }
+
+    /// Directories of a region that are not being emptied.
+    pub fn most_copies(&self, region: &str) -> usize {
+        let stays = |member: &&Arc<Member>| !member.volume.is_draining();
+        self.in_region(region).iter().filter(stays).count()
     }
 
     pub fn in_region(&self, region: &str) -> Vec<Arc<Member>> {

@@ -17,7 +17,7 @@ use crate::faulty::{Power, Random, SimDisk};
 use crate::identity::Identity;
 use crate::{
     BlobId, Blobs, Directory, DirectoryId, Error, IncarnationId, Location, Result, Settings,
-    StoreId,
+    StoreId, Wanted,
 };
 
 const REGION: &str = "home";
@@ -108,7 +108,7 @@ fn content(seed: u64, length: usize) -> Bytes {
 }
 
 async fn put(blobs: &Blobs, id: BlobId, content: &Bytes) -> Result<Location> {
-    let mut writer = blobs.create(REGION, id, Bytes::from(format!("what {id} is")));
+    let mut writer = blobs.create(&Wanted::usual(REGION), id, Bytes::from(format!("what {id} is")));
     for piece in content.chunks(100_000) {
         writer.write(content.slice_ref(piece)).await?;
     }
@@ -142,7 +142,7 @@ fn is_send<T: Send>(value: T) -> T {
 #[tokio::test]
 async fn futures_can_cross_threads() {
     let blobs = Machine::new(1, 0).start().await;
-    let mut writer = blobs.create(REGION, BlobId([1; 16]), Bytes::new());
+    let mut writer = blobs.create(&Wanted::usual(REGION), BlobId([1; 16]), Bytes::new());
     is_send(writer.write(Bytes::from_static(b"x"))).await.unwrap();
     let location = is_send(writer.finish()).await.unwrap();
     let mut reader = blobs.read(location.clone(), 0..1);
@@ -195,7 +195,7 @@ async fn every_size_and_range_reads_back() {
 async fn many_short_writes_make_the_same_blob_as_one() {
     let blobs = Machine::new(1, 2).start().await;
     let content = content(5, 600_000);
-    let mut writer = blobs.create(REGION, BlobId([3; 16]), Bytes::new());
+    let mut writer = blobs.create(&Wanted::usual(REGION), BlobId([3; 16]), Bytes::new());
     for piece in content.chunks(997) {
         writer.write(Bytes::copy_from_slice(piece)).await.unwrap();
     }
@@ -223,7 +223,7 @@ async fn waiting_small_blobs_share_one_sync() {
 async fn a_very_large_blob_is_synced_on_its_way() {
     let mut machine = Machine::new(1, 3);
     let blobs = machine.start().await;
-    let mut writer = blobs.create(REGION, BlobId([1; 16]), Bytes::new());
+    let mut writer = blobs.create(&Wanted::usual(REGION), BlobId([1; 16]), Bytes::new());
     let piece = content(1, 1024 * 1024);
     for _ in 0..40 {
         writer.write(piece.clone()).await.unwrap();
@@ -254,11 +254,11 @@ async fn closed_store_reads_but_does_not_write() {
 async fn too_long_a_description_is_refused() {
     let blobs = Machine::new(1, 5).start().await;
     let longest = Bytes::from(vec![b'd'; crate::DESCRIPTION_BYTES_MAX]);
-    let writer = blobs.create(REGION, BlobId([1; 16]), longest.clone());
+    let writer = blobs.create(&Wanted::usual(REGION), BlobId([1; 16]), longest.clone());
     let location = writer.finish().await.unwrap();
     assert_eq!(blobs.describe(&location).await.unwrap(), longest);
     let longer = Bytes::from(vec![b'd'; crate::DESCRIPTION_BYTES_MAX + 1]);
-    let refused = blobs.create(REGION, BlobId([2; 16]), longer).finish().await;
+    let refused = blobs.create(&Wanted::usual(REGION), BlobId([2; 16]), longer).finish().await;
     assert!(matches!(refused, Err(Error::DescriptionTooLong)));
 }
 
@@ -272,7 +272,8 @@ async fn directories_of_other_regions_take_no_copies() {
     let location = put(&blobs, BlobId([1; 16]), &Bytes::from_static(b"x")).await.unwrap();
     assert_eq!(location.copies.len(), 1);
     assert_eq!(location.copies[0].directory, DirectoryId([1; 16]));
-    let nowhere = blobs.create("nowhere", BlobId([2; 16]), Bytes::new()).finish().await;
+    let nowhere =
+        blobs.create(&Wanted::usual("nowhere"), BlobId([2; 16]), Bytes::new()).finish().await;
     assert!(matches!(nowhere, Err(Error::TooFewCopies { possible: 0, needed: 1 })));
 }
 

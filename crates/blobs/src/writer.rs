@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::files::FileCopy;
 use crate::format::{ChunkEncoder, DESCRIPTION_BYTES_MAX, Record, file_header, file_trailer};
 use crate::identifiers::BlobId;
-use crate::location::{CopyAt, Location, Place};
+use crate::location::{CopyAt, Location, Place, Wanted};
 use crate::room::Held;
 use crate::store::Inner;
 
@@ -29,7 +29,7 @@ const SHORT_PIECE_BYTES: usize = 4096;
 /// A blob that is being written. Dropped before [`Self::finish`], it leaves nothing.
 pub struct BlobWriter {
     inner: Arc<Inner>,
-    region: String,
+    wanted: Wanted,
     blob: BlobId,
     description: Bytes,
     size_bytes: u64,
@@ -40,11 +40,10 @@ pub struct BlobWriter {
 }
 
 impl BlobWriter {
-    pub(crate) fn new(inner: Arc<Inner>, region: &str, blob: BlobId, description: Bytes) -> Self {
-        let region = region.to_owned();
+    pub(crate) fn new(inner: Arc<Inner>, wanted: Wanted, blob: BlobId, description: Bytes) -> Self {
         let pieces = Pieces::default();
         let held = inner.room.hold();
-        Self { inner, region, blob, description, size_bytes: 0, pieces, held, large: None }
+        Self { inner, wanted, blob, description, size_bytes: 0, pieces, held, large: None }
     }
 
     /// Replaces the description. It is written last, so it may tell what the bytes turned out to
@@ -72,7 +71,7 @@ impl BlobWriter {
             if room.is_used_up() {
                 return Err(Error::Overloaded);
             }
-            self.large = Some(LargeWriter::begin(&self.inner, &self.region, self.blob).await?);
+            self.large = Some(LargeWriter::begin(&self.inner, &self.wanted, self.blob).await?);
         }
         match &mut self.large {
             Some(large) if self.pieces.bytes >= self.inner.room.share(BATCH_BYTES) => {
@@ -99,13 +98,14 @@ impl BlobWriter {
         let copies = match &mut self.large {
             None => {
                 let record = Record::new(self.blob, &self.description, pieces);
-                append_record(&self.inner, &self.region, record, &[]).await?
+                append_record(&self.inner, &self.wanted, record, &[]).await?
             }
             Some(large) => {
                 large.finish(pieces, self.held.take(), self.size_bytes, &self.description).await?
             }
         };
-        Ok(Location { blob: self.blob, size_bytes: self.size_bytes, copies })
+        let Self { blob, size_bytes, .. } = self;
+        Ok(Location { blob, size_bytes, wish: self.wanted.copies, copies })
     }
 }
 
@@ -148,7 +148,7 @@ type Copies = Vec<FileCopy>;
 /// dropping the writer never leaves a half-done one behind.
 struct LargeWriter {
     inner: Arc<Inner>,
-    region: String,
+    wanted: Wanted,
     blob: BlobId,
     encoder: ChunkEncoder,
     copies: Copies,
@@ -156,21 +156,21 @@ struct LargeWriter {
 }
 
 impl LargeWriter {
-    async fn begin(inner: &Arc<Inner>, region: &str, blob: BlobId) -> Result<Self> {
-        let (wanted, needed) = inner.copies(region);
+    async fn begin(inner: &Arc<Inner>, wanted: &Wanted, blob: BlobId) -> Result<Self> {
+        let (most, needed) = inner.copies(wanted);
         let mut writer = Self {
             inner: Arc::clone(inner),
-            region: region.to_owned(),
+            wanted: wanted.clone(),
             blob,
             encoder: ChunkEncoder::new(blob),
             copies: Vec::new(),
             step: None,
         };
         let mut tried = HashSet::new();
-        while writer.copies.len() < wanted {
+        while writer.copies.len() < most {
             let held: Vec<_> = writer.copies.iter().map(|copy| copy.volume.id()).collect();
-            let missing = wanted - held.len();
-            let chosen = inner.choose(region, blob, missing, &held, &tried).await;
+            let missing = most - held.len();
+            let chosen = inner.choose(&wanted.region, blob, missing, &held, &tried).await;
             if chosen.is_empty() {
                 break;
             }
@@ -196,7 +196,7 @@ impl LargeWriter {
         }
         match writer.copies.len() {
             enough if enough >= needed => Ok(writer),
-            possible => Err(inner.too_few(region, possible, needed)),
+            possible => Err(inner.too_few(&wanted.region, possible, needed)),
         }
     }
 
@@ -221,7 +221,10 @@ impl LargeWriter {
             self.copies = copies;
         }
         match self.copies.is_empty() {
-            true => Err(self.inner.too_few(&self.region, 0, self.inner.copies(&self.region).1)),
+            true => {
+                let (_, needed) = self.inner.copies(&self.wanted);
+                Err(self.inner.too_few(&self.wanted.region, 0, needed))
+            }
             false => Ok(()),
         }
     }
@@ -240,17 +243,18 @@ impl LargeWriter {
         end.push(description.clone());
         end.push(file_trailer(self.blob, size_bytes, description));
         let copies = mem::take(&mut self.copies);
-        let (inner, region) = (Arc::clone(&self.inner), self.region.clone());
+        let (inner, wanted) = (Arc::clone(&self.inner), self.wanted.clone());
         let (blob, description) = (self.blob, description.clone());
         self.step = Some(self.inner.runtime.spawn(async move {
             let copies = publish_all(append_to_all(copies, end).await).await;
-            let known = Location { blob, size_bytes, copies: places(&copies) };
-            store_missing_copies(&inner, &region, &known, &description, copies).await
+            let (wish, places) = (wanted.copies, places(&copies));
+            let known = Location { blob, size_bytes, wish, copies: places };
+            store_missing_copies(&inner, &wanted, &known, &description, copies).await
         }));
         self.settle().await?;
-        let (_, needed) = self.inner.copies(&self.region);
+        let (_, needed) = self.inner.copies(&self.wanted);
         if self.copies.len() < needed {
-            return Err(self.inner.too_few(&self.region, self.copies.len(), needed));
+            return Err(self.inner.too_few(&self.wanted.region, self.copies.len(), needed));
         }
         let copies = mem::take(&mut self.copies);
         Ok(places(&copies))

@@ -10,7 +10,7 @@ use model::{
 
 use crate::{
     Guard, Metadata, Result,
-    engine::{Direction, ScanRange, Sequence, VALUE_BYTES_MAX},
+    engine::{Direction, ScanRange, Sequence, VALUE_BYTES_MAX, read_counter},
     keys,
     transaction::{Draft, Try, decode_row},
 };
@@ -77,6 +77,16 @@ pub struct Move<'m> {
     pub to_segments: &'m [(Vec<u8>, u64)],
     /// Files that are in the way then, as the location of their copies.
     pub left: Option<Vec<u8>>,
+    /// It moves only if this is so.
+    pub only: Option<&'m OnlyVersion>,
+}
+
+/// That a content has a version which names it, and no other one.
+#[derive(Clone, Debug)]
+pub struct OnlyVersion {
+    pub content: ContentId,
+    /// The version as it was read.
+    pub version: Guard,
 }
 
 /// Counts bytes into (`1`) or out of (`-1`) segments.
@@ -155,6 +165,11 @@ impl Metadata {
                 draft.expect_row(&key, Some(&row));
                 draft.put_bytes(key, moved.to.to_vec());
             }
+            if let Some(only) = moved.only
+                && !self.expect_only(&mut draft, only).await?
+            {
+                return Ok(Try::Done(false));
+            }
             draft.expect(&self.incarnation.guard);
             count_segments(&mut draft, moved.from_segments, -1);
             count_segments(&mut draft, moved.to_segments, 1);
@@ -164,6 +179,18 @@ impl Metadata {
             Ok(Try::Commit(draft, true))
         })
         .await
+    }
+
+    /// Makes the draft expect that a version is still the only one that names its content; `false`
+    /// if it is not.
+    async fn expect_only(&self, draft: &mut Draft, only: &OnlyVersion) -> Result<bool> {
+        let version = self.engine.get(&only.version.key).await?;
+        let references = keys::references(only.content);
+        let row = self.engine.get(&references).await?;
+        let others = row.as_ref().map_or(Ok(0), |row| read_counter(&references, &row.value))?;
+        draft.expect(&only.version);
+        draft.expect_row(&references, row.as_ref());
+        Ok(others == 0 && version.is_some_and(|row| row.version == only.version.version))
     }
 
     /// Unnames the blobs of parts, in the commit being put together, and queues them. Those that
@@ -263,7 +290,8 @@ mod tests {
         let metadata = Metadata::open(engine, Arc::new(Zeroes), [1; 16], 1).await.unwrap();
         let go = async |id: u8, from: &[u8], to: &[u8]| {
             let (from_segments, to_segments): (&[_], &[_]) = (&[], &[]);
-            let moved = Move { id: [id; 16], from, to, from_segments, to_segments, left: None };
+            let (left, only) = (None, None);
+            let moved = Move { id: [id; 16], from, to, from_segments, to_segments, left, only };
             metadata.move_blob(&moved, 1).await.unwrap()
         };
         assert!(!go(1, b"elsewhere", b"there").await);

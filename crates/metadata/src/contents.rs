@@ -6,7 +6,7 @@ use model::{
 };
 
 use crate::{
-    Metadata, QueuedGarbage, Result,
+    Guard, Metadata, QueuedGarbage, Result,
     blobs::count_segments,
     engine::{Direction, read_counter},
     keys,
@@ -25,7 +25,12 @@ pub struct NewContent {
 
 impl Metadata {
     pub async fn content(&self, id: ContentId) -> Result<Option<Content>> {
-        Ok(self.record(&keys::content(id)).await?.map(|(content, _)| content))
+        Ok(self.content_as_read(id).await?.map(|(content, _)| content))
+    }
+
+    /// A content, and what tells whether its row has changed since.
+    pub async fn content_as_read(&self, id: ContentId) -> Result<Option<(Content, Guard)>> {
+        self.record(&keys::content(id)).await
     }
 
     /// The parts of a multipart content, in order.

@@ -25,6 +25,7 @@
 //! | `u` | scope, see `usage` | counter |
 //! | `L` | incarnation id | start, and whether it ended |
 //! | `M` | name | facts about the store |
+//! | `N` | bucket id | `Recount`: its bytes are being brought to another number of copies |
 //!
 //! Variable text that is not last is escaped: NUL becomes `00 01`, and `00 00` ends it.
 
@@ -58,6 +59,7 @@ pub const SEGMENT: u8 = b'S';
 pub const USAGE: u8 = b'u';
 pub const LEASE: u8 = b'L';
 pub const FACT: u8 = b'M';
+pub const RECOUNT: u8 = b'N';
 
 /// `prefix` followed by `parts`.
 pub fn join(prefix: u8, parts: &[&[u8]]) -> Vec<u8> {
@@ -221,6 +223,10 @@ pub fn garbage(now_ms: i64, random: [u8; 8]) -> Vec<u8> {
 
 pub fn segment(key: &[u8]) -> Vec<u8> {
     join(SEGMENT, &[key])
+}
+
+pub fn recount(bucket: BucketId) -> Vec<u8> {
+    join(RECOUNT, &[&bucket.0.to_be_bytes()])
 }
 
 pub fn lease(incarnation: &[u8; 16]) -> Vec<u8> {

@@ -21,13 +21,14 @@ mod notes;
 mod queue;
 mod rebuild;
 mod reckoning;
+mod recount;
 mod streams;
 mod transaction;
 mod uploads;
 mod usage;
 mod versions;
 
-pub use blobs::{FreedBlob, Move, NamedBlob, NamedPage, PartBlob};
+pub use blobs::{FreedBlob, Move, NamedBlob, NamedPage, OnlyVersion, PartBlob};
 pub use buckets::Created;
 pub use contents::NewContent;
 pub use directories::{Draining, KnownDirectory, METADATA_DIRECTORIES_MAX};
@@ -36,11 +37,12 @@ pub use leases::{Incarnation, Life};
 pub use notes::{Note, PlacementState, ScrubState};
 pub use queue::QueuedGarbage;
 pub use reckoning::{LiveBytes, References};
-pub use streams::{Cursor, StreamedVersion};
+pub use recount::{Recount, RecountPlace};
+pub use streams::{CurrentRows, Cursor, StreamedVersion};
 pub use transaction::Guard;
 pub use uploads::{CompletedContent, PartWritten};
 pub use usage::{Scope, Usage};
-pub use versions::{NewVersion, Removed, WrittenVersion};
+pub use versions::{NamedContent, NewVersion, Removed, WrittenVersion};
 
 use std::sync::Arc;
 

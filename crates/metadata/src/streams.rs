@@ -10,7 +10,7 @@ use model::{
 };
 
 use crate::{
-    Error, Metadata, Result,
+    Error, Guard, Metadata, Result,
     engine::{Direction, ScanRange},
     keys,
     transaction::decode_row,
@@ -22,6 +22,8 @@ pub struct StreamedVersion {
     pub key: ObjectKey,
     pub version: Version,
     pub latest: bool,
+    /// What it takes for it to be there still, and not moved to or from the history.
+    pub guard: Guard,
 }
 
 /// A scan that fetches little at first, more while it is read on, and little again after a jump.
@@ -196,7 +198,8 @@ impl VersionStream {
         let version: Version = decode_row(&row_key, &row)?;
         let latest = self.at.as_ref() != Some(&key);
         self.at = Some(key.clone());
-        Ok(Some(StreamedVersion { key, version, latest }))
+        let guard = Guard { key: row_key, version: row.version };
+        Ok(Some(StreamedVersion { key, version, latest, guard }))
     }
 
     /// Leaves out every key that begins with `prefix`.
@@ -211,6 +214,42 @@ impl VersionStream {
                 self.history = Cursor::new(ScanRange::default());
             }
         }
+    }
+}
+
+/// The current objects in a range of keys, at one moment: whatever goes to the history or comes
+/// back from it changes them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CurrentRows {
+    rows: Vec<Guard>,
+    /// Whether there are no further ones.
+    last: bool,
+}
+
+impl CurrentRows {
+    /// Whether the range reaches as far as `key`.
+    pub fn reaches(&self, bucket: BucketId, key: &ObjectKey) -> bool {
+        let row = keys::current(bucket, key.as_str().as_bytes());
+        self.last || self.rows.last().is_some_and(|last| row <= last.key)
+    }
+}
+
+impl Metadata {
+    /// Up to `limit` current objects from `key` on.
+    pub async fn current_rows(
+        &self,
+        bucket: BucketId,
+        key: Option<&ObjectKey>,
+        limit: usize,
+    ) -> Result<CurrentRows> {
+        let mut range = keys::within(keys::current(bucket, b""));
+        if let Some(key) = key {
+            range.start = keys::current(bucket, key.as_str().as_bytes());
+        }
+        let page = self.engine.scan(&range, limit, Direction::Forward).await?;
+        let guard = |(key, row): (Vec<u8>, crate::engine::Row)| Guard { key, version: row.version };
+        let last = page.next.is_none();
+        Ok(CurrentRows { rows: page.rows.into_iter().map(guard).collect(), last })
     }
 }
 

@@ -9,6 +9,7 @@ use crate::{
     Error, Metadata, Result, codec,
     engine::{Add, Commit, CommitError, Expect, Row, Sequence},
     keys,
+    recount::begin_recount,
     usage::Change,
 };
 
@@ -143,7 +144,18 @@ impl Metadata {
     }
 
     /// Reads a bucket anew and makes the draft expect it; it must still be the one of `known`.
+    ///
+    /// What was decided when the bucket wanted another number of copies has it walked once more.
     pub(crate) async fn rebind(&self, draft: &mut Draft, known: &Bucket) -> Result<Bucket> {
+        let bucket = self.rebind_as(draft, known).await?;
+        if bucket.copies != known.copies {
+            begin_recount(draft, &bucket);
+        }
+        Ok(bucket)
+    }
+
+    /// As [`Self::rebind`], for a change of the number itself.
+    pub(crate) async fn rebind_as(&self, draft: &mut Draft, known: &Bucket) -> Result<Bucket> {
         let found = self.bucket(&known.name).await?.filter(|(bucket, _)| bucket.id == known.id);
         let (bucket, guard) = found.ok_or(Condition::NoSuchBucket)?;
         draft.expect(&guard);

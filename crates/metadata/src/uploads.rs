@@ -10,7 +10,7 @@ use model::{
 };
 
 use crate::{
-    Guard, Metadata, NewVersion, Result, WrittenVersion,
+    Guard, Metadata, NamedContent, NewVersion, Result, WrittenVersion,
     blobs::PartBlob,
     engine::{Direction, ScanRange, VALUE_BYTES_MAX, read_counter},
     keys,
@@ -221,7 +221,7 @@ impl Metadata {
                 segments: Vec::new(),
             };
             content.manifest.name(&mut draft);
-            let new = NewVersion { content: Some(&named), ..new.clone() };
+            let new = NewVersion { content: Some(NamedContent::New(&named)), ..new.clone() };
             let version = self.draft_version(&mut draft, &bucket, &new, &decide).await?;
             let written = WrittenVersion { version, versioning: bucket.versioning };
             let finished = FinishedUpload {

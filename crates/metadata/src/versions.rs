@@ -26,9 +26,18 @@ pub struct NewVersion<'a> {
     pub owner: &'a AccountId,
     /// `None` writes a delete marker.
     pub object: Option<&'a ObjectData>,
-    /// The content the object brings along; without one it shares an existing content.
-    pub content: Option<&'a NewContent>,
+    /// The object's content.
+    pub content: Option<NamedContent<'a>>,
     pub now_ms: i64,
+}
+
+/// The content that a new version names.
+#[derive(Clone, Debug)]
+pub enum NamedContent<'a> {
+    /// It comes along.
+    New(&'a NewContent),
+    /// It is there already. What was read to decide that it can be shared must not have changed.
+    Shared(&'a Guard),
 }
 
 /// A version as written, and the bucket's versioning at that moment.
@@ -236,9 +245,12 @@ impl Metadata {
             (Some(object), _) => {
                 draft.put(row, &version);
                 change.version(&version, 1);
-                match new.content {
-                    Some(content) => self.add_content(draft, content),
-                    None => self.share_content(draft, object).await?,
+                match &new.content {
+                    Some(NamedContent::New(content)) => self.add_content(draft, content),
+                    Some(NamedContent::Shared(as_read)) => {
+                        self.share_content(draft, object, as_read).await?;
+                    }
+                    None => return Err(Condition::Internal.into()),
                 }
             }
             (None, Versioning::Unversioned) => {
@@ -337,10 +349,25 @@ impl Metadata {
     }
 
     /// Adds a reference to a content that another version names.
-    async fn share_content(&self, draft: &mut Draft, object: &ObjectData) -> Result<()> {
+    ///
+    /// # Errors
+    /// [`Error::Busy`] when the row of `as_read` changed since.
+    async fn share_content(
+        &self,
+        draft: &mut Draft,
+        object: &ObjectData,
+        as_read: &Guard,
+    ) -> Result<()> {
         let row = keys::content(object.content);
         let content = self.engine.get(&row).await?.ok_or(Condition::NoSuchKey)?;
         draft.expect_row(&row, Some(&content));
+        if as_read.key != row {
+            draft.expect(as_read);
+        }
+        let now = self.engine.get(&as_read.key).await?;
+        if now.is_none_or(|now| now.version != as_read.version) {
+            return Err(Error::Busy);
+        }
         draft.add(keys::references(object.content), 1);
         Ok(())
     }

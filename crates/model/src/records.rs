@@ -84,6 +84,9 @@ pub struct Bucket {
     /// What keeps it from becoming public; `None` if that was never set, or taken back.
     #[n(10)]
     pub access_block: Option<AccessBlock>,
+    /// How many copies its bytes shall have; `None` means as many as all others.
+    #[n(11)]
+    pub copies: Option<u8>,
 }
 
 impl Bucket {

@@ -1,5 +1,6 @@
 //! The command line: commands, flags, and how flags override the configuration file.
 
+use std::num::ParseIntError;
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
@@ -29,6 +30,9 @@ pub enum Command {
     Account(Account),
     /// Reads every copy of every object: exit code 0 if all is well, 1 if not, 2 if it cannot tell
     Check(Check),
+    /// Shows a bucket of a running server, and sets how many copies its bytes have
+    #[command(subcommand)]
+    Bucket(Bucket),
     /// Manages the data directories of a running server
     #[command(subcommand)]
     Disk(Disk),
@@ -251,6 +255,48 @@ pub struct DeleteAccount {
     pub id: String,
     #[command(flatten)]
     pub remote: Remote,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Bucket {
+    /// Shows a bucket: owner, what it holds, its copies and how far they are
+    Show(OneBucket),
+    /// Sets how many copies its bytes have; what is there is brought to that in the background
+    Copies(BucketCopies),
+}
+
+#[derive(Debug, Args)]
+pub struct OneBucket {
+    pub bucket: String,
+    #[command(flatten)]
+    pub remote: Remote,
+}
+
+#[derive(Debug, Args)]
+pub struct BucketCopies {
+    pub bucket: String,
+    /// A number, or `default`: as many as everywhere
+    #[arg(value_name = "N|default", value_parser = copies)]
+    pub copies: Copies,
+    /// Waits until everything in the bucket has them
+    #[arg(long)]
+    pub wait: bool,
+    #[command(flatten)]
+    pub remote: Remote,
+}
+
+/// How many copies the bytes of a bucket are to have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Copies {
+    Default,
+    Exactly(u8),
+}
+
+fn copies(text: &str) -> Result<Copies, ParseIntError> {
+    match text {
+        "default" => Ok(Copies::Default),
+        text => text.parse().map(Copies::Exactly),
+    }
 }
 
 #[derive(Debug, Subcommand)]

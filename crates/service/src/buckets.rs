@@ -126,6 +126,7 @@ impl Operation for CreateBucket {
             redundancy: self.redundancy,
             documents: Vec::new(),
             access_block: service.new_access_block(),
+            copies: None,
         };
         match service.metadata.create_bucket(&wanted).await? {
             Created::New(bucket) => Ok(CreatedBucket { bucket, existed: false }),

@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use blobs::{BlobId, BlobReader, Held, Location, Room};
+use blobs::{BlobId, BlobReader, Held, Location, Room, Wanted, Wish};
 use bytes::Bytes;
 use minicbor::{Decode, Encode};
 use model::{
@@ -148,6 +148,12 @@ impl Drop for Stored {
     }
 }
 
+/// Where the bytes of a bucket are to lie.
+pub(crate) fn wanted(bucket: &Bucket) -> Wanted {
+    let copies = bucket.copies.and_then(Wish::exactly);
+    Wanted { region: bucket.region.clone(), copies }
+}
+
 /// The segments a location lies in, as metadata counts them.
 pub(crate) fn segments(location: &Location) -> Vec<(Vec<u8>, u64)> {
     let counted = location.segments().into_iter();
@@ -177,10 +183,11 @@ impl Unnamed {
 }
 
 impl Service {
-    /// Stores a body as a blob: hashed in step with the write, checked, synced on all copies.
+    /// Stores a body as a blob for a bucket: hashed in step with the write, checked, synced on all
+    /// copies.
     pub(crate) async fn store(
         self: &Arc<Self>,
-        region: &str,
+        bucket: &Bucket,
         mut description: Description,
         body: &mut dyn Body,
         size_bytes_max: u64,
@@ -191,7 +198,7 @@ impl Service {
         let upload = self.uploads.begin();
         description.begun_ms = self.now_ms();
         let id = BlobId(self.random());
-        let mut writer = self.blobs.create(region, id, Bytes::new());
+        let mut writer = self.blobs.create(&wanted(bucket), id, Bytes::new());
         let room = self.blobs.room();
         let mut held = room.hold();
         let _cost = room.begin(body.length_bytes())?;
@@ -390,6 +397,6 @@ impl Service {
     }
 }
 
-fn content_is_missing() -> Error {
+pub(crate) fn content_is_missing() -> Error {
     Error::new(Condition::DamagedData, "the object's content is missing")
 }

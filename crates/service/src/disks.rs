@@ -163,7 +163,8 @@ impl Operation for DrainDisk {
     async fn run(self, _: Permit<'_, Self>, service: &Arc<Service>) -> Result<()> {
         let _alone = service.disk_changes.lock().await;
         let known = service.known_disk(self.directory).await?;
-        if !service.blobs.can_spare(self.directory) {
+        let most = service.most_wanted(&known.region).await?;
+        if !service.blobs.can_spare(self.directory, most) {
             return Err(refused(format!(
                 "Without it the region {} has too few directories for its copies; add one first.",
                 known.region

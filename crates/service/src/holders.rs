@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, io, path::Path};
 
-use blobs::{DirectoryId, DirectoryState, DirectoryStatus, identity::METADATA_FOLDER};
+use blobs::{DirectoryId, DirectoryState, DirectoryStatus, Wanted, identity::METADATA_FOLDER};
 use metadata::{KnownDirectory, METADATA_DIRECTORIES_MAX, engine::MetadataDirectory};
 
 use crate::{Error, Result, Service, disks::refused};
@@ -55,7 +55,9 @@ impl Service {
             known.iter().filter(stays).filter(|it| it.holds_metadata).cloned().collect();
         let heirs = heirs(&known, &self.blobs.directories(), &leaving.id);
         let successor = successor(heirs, &holders, wished);
-        if successor.is_none() && holders.len() < self.blobs.copies(&leaving.region).min(2) {
+        if successor.is_none()
+            && holders.len() < self.blobs.copies(&Wanted::usual(&leaving.region)).min(2)
+        {
             let text = "No other directory can hold the metadata in its place; add one first.";
             return Err(refused(text.to_owned()));
         }

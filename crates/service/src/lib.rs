@@ -11,6 +11,7 @@ mod caller;
 pub mod check;
 mod checking;
 mod contents;
+pub mod copies;
 mod digest;
 pub mod disks;
 mod error;

@@ -9,7 +9,7 @@ use std::{
 };
 
 use blobs::{BlobId, CopyAt, CopyReport, FoundCopy, Location};
-use metadata::{NewContent, NewVersion, PartBlob};
+use metadata::{NamedContent, NewContent, NewVersion, PartBlob};
 use model::{
     AccountId, Condition,
     names::{BucketId, BucketName, ContentId, ObjectKey},
@@ -167,7 +167,7 @@ impl Stock {
 
     fn location(&self, blob: BlobId) -> Option<Location> {
         let Found { size_bytes, copies, .. } = self.blobs.get(&blob)?;
-        Some(Location { blob, size_bytes: *size_bytes, copies: copies.clone() })
+        Some(Location { blob, size_bytes: *size_bytes, wish: None, copies: copies.clone() })
     }
 }
 
@@ -209,6 +209,7 @@ impl Service {
             redundancy: None,
             documents: Vec::new(),
             access_block: self.new_access_block(),
+            copies: None,
         };
         self.metadata.restore_bucket(&bucket).await?;
         report.buckets += 1;
@@ -249,7 +250,7 @@ impl Service {
                 key,
                 owner: &bucket.owner,
                 object: Some(&whole.object),
-                content: Some(&whole.content),
+                content: Some(NamedContent::New(&whole.content)),
                 now_ms: candidate.begun_ms,
             };
             self.metadata.write_version(bucket, &new, |_, _| Ok(())).await?;

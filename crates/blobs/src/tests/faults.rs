@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::{Machine, REGION, content, get, put, quick, seeds, settings, settle};
+use super::{Machine, REGION, Wanted, content, get, put, quick, seeds, settings, settle};
 use crate::faulty::{EIO, EMFILE, ENOSPC, EROFS, Operation, Random, SimDisk};
 use crate::{BlobId, CopyReport, DirectoryId, DirectoryState, Error, Settings};
 
@@ -213,7 +213,7 @@ async fn an_unfinished_writer_leaves_nothing() {
     let mut machine = Machine::new(3, 1);
     let blobs = machine.start().await;
     for length in [0, SMALL, LARGE] {
-        let mut writer = blobs.create(REGION, BlobId([1; 16]), Bytes::new());
+        let mut writer = blobs.create(&Wanted::usual(REGION), BlobId([1; 16]), Bytes::new());
         let content = content(1, length);
         for piece in content.chunks(300_000) {
             writer.write(content.slice_ref(piece)).await.unwrap();
@@ -230,7 +230,7 @@ async fn an_interrupted_finish_leaves_nothing() {
     for polls in 0..40 {
         let mut machine = Machine::new(3, polls);
         let blobs = machine.start().await;
-        let mut writer = blobs.create(REGION, BlobId([1; 16]), Bytes::new());
+        let mut writer = blobs.create(&Wanted::usual(REGION), BlobId([1; 16]), Bytes::new());
         writer.write(content(1, LARGE)).await.unwrap();
         let mut finish = Box::pin(writer.finish());
         let mut done = false;
@@ -251,7 +251,7 @@ async fn an_interrupted_finish_leaves_nothing() {
 async fn leftovers_of_a_killed_process_are_swept_at_start() {
     let mut machine = Machine::new(2, 1);
     let blobs = machine.start().await;
-    let mut writer = blobs.create(REGION, BlobId([1; 16]), Bytes::new());
+    let mut writer = blobs.create(&Wanted::usual(REGION), BlobId([1; 16]), Bytes::new());
     writer.write(content(1, LARGE)).await.unwrap();
     settle().await;
     assert_eq!(machine.files(), 2);

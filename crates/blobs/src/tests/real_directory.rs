@@ -7,7 +7,7 @@ use std::path::Path;
 use bytes::Bytes;
 use tempfile::TempDir;
 
-use super::{REGION, content, get, put, settings};
+use super::{REGION, Wanted, content, get, put, settings};
 use crate::{
     BlobId, Blobs, CopyReport, Directory, DirectoryError, DirectoryId, DirectorySpec, Error,
     IncarnationId, StoreId, identity,
@@ -50,7 +50,7 @@ async fn blobs_survive_a_restart() {
             assert_eq!(report, CopyReport::Intact);
         }
     }
-    let mut writer = blobs.create(REGION, BlobId([99; 16]), Bytes::new());
+    let mut writer = blobs.create(&Wanted::usual(REGION), BlobId([99; 16]), Bytes::new());
     writer.write(content(1, 3_000_000)).await.unwrap();
     drop(writer);
     blobs.remove(&stored[5].0).await.unwrap();

@@ -3,7 +3,8 @@
 use super::{Machine, content, get, put, settings};
 use crate::faulty::Keep;
 use crate::{
-    BlobId, CopyReport, DirectoryId, Error, FileCursor, IncarnationId, SegmentInfo, Settings,
+    BlobId, CopyReport, DirectoryId, Error, FileCursor, IncarnationId, Location, SegmentInfo,
+    Settings, Wanted, Wish,
 };
 
 async fn records(blobs: &crate::Blobs, info: &SegmentInfo) -> Vec<crate::SegmentRecord> {
@@ -216,4 +217,35 @@ async fn every_copy_on_the_disks_is_found_with_what_it_is() {
     expected.sort_by_key(order);
     assert_eq!(found, expected);
     assert_eq!(unreadable, 1);
+}
+
+#[tokio::test]
+async fn a_blob_gets_and_gives_up_the_copies_it_is_to_have() {
+    for size in [10_000, 300_000] {
+        let mut machine = Machine::new(3, 1);
+        let blobs = machine.start().await;
+        let content = content(1, size);
+        let mut location = put(&blobs, BlobId([1; 16]), &content).await.unwrap();
+        for (wish, copies) in [(Wish::exactly(3), 3), (Wish::exactly(1), 1), (None, 2)] {
+            let wished = Location { wish, ..location.clone() };
+            assert!(!blobs.is_settled(&wished), "{wish:?}");
+            let settled = blobs.settle(&wished).await.unwrap();
+            assert_eq!((settled.copies.len(), settled.wish), (copies, wish));
+            assert!(blobs.is_settled(&settled));
+            // Repair keeps to the same number.
+            assert_eq!(blobs.repair(&settled).await.unwrap(), settled);
+            assert_eq!(get(&blobs, &settled).await.unwrap(), content);
+            location = settled;
+        }
+        let wished = Location { wish: Wish::exactly(4), ..location };
+        assert!(matches!(
+            blobs.settle(&wished).await,
+            Err(Error::TooFewCopies { possible: 3, .. })
+        ));
+        let wanted = Wanted { copies: Wish::exactly(3), ..Wanted::usual(super::REGION) };
+        let mut writer = blobs.create(&wanted, BlobId([2; 16]), bytes::Bytes::new());
+        writer.write(content.clone()).await.unwrap();
+        let written = writer.finish().await.unwrap();
+        assert_eq!((written.copies.len(), written.wish), (3, wanted.copies));
+    }
 }

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use model::{Condition, limits::XML_BYTES_MAX, names::BucketName};
+use model::{Condition, names::BucketName};
 use serde::{Deserialize, Serialize};
 use service::{
     Error, Service,
     check::{CheckReport, CheckWish, ReadCheck, StartCheck},
 };
 
-use super::json;
+use super::{json, read};
 use crate::wire::{Reply, Request, Result, empty};
 
 /// What to check.
@@ -53,10 +53,7 @@ struct Fault {
 
 /// `POST /_larder/check`
 pub async fn start(request: &mut Request, service: &Arc<Service>) -> Result<Reply> {
-    let body = request.whole(XML_BYTES_MAX).await?;
-    let invalid = |detail: String| Error::new(Condition::InvalidArgument, detail);
-    let wanted: Wanted = serde_json::from_slice(&body)
-        .map_err(|error| invalid(format!("The wish is not readable: {error}.")))?;
+    let wanted: Wanted = read(request).await?;
     let bucket = wanted.bucket.map(|name| BucketName::parse(&name));
     let bucket = bucket.transpose().map_err(|_| Error::from(Condition::InvalidBucketName))?;
     let wish = CheckWish { bucket, repair: wanted.repair };

@@ -2,8 +2,8 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use model::{Condition, limits::XML_BYTES_MAX};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use model::Condition;
+use serde::{Deserialize, Serialize};
 use service::{
     Error, Service,
     disks::{
@@ -12,7 +12,7 @@ use service::{
     },
 };
 
-use super::json;
+use super::{json, read};
 use crate::{
     wire::{Reply, Request, Result, empty},
     xml::date,
@@ -120,14 +120,6 @@ pub async fn change(request: &mut Request, service: &Arc<Service>, path: &str) -
         _ => return Err(Condition::MethodNotAllowed.into()),
     }
     Ok(empty(204))
-}
-
-async fn read<T: DeserializeOwned>(request: &mut Request) -> Result<T> {
-    let body = request.whole(XML_BYTES_MAX).await?;
-    let unreadable = |error| {
-        Error::new(Condition::InvalidArgument, format!("The wish is not readable: {error}."))
-    };
-    serde_json::from_slice(&body).map_err(unreadable)
 }
 
 fn shown(Disk { known, status }: Disk) -> Shown {

@@ -2,6 +2,7 @@
 //! S3 V4 by keys of the root account and answered in JSON.
 
 mod accounts;
+mod buckets;
 mod check;
 mod disks;
 mod export;
@@ -10,8 +11,8 @@ pub use check::report_json;
 
 use actix_web::http::Method;
 use bytes::Bytes;
-use model::Condition;
-use serde::Serialize;
+use model::{Condition, limits::XML_BYTES_MAX};
+use serde::{Serialize, de::DeserializeOwned};
 use service::Error;
 
 use crate::{
@@ -56,9 +57,14 @@ pub async fn reply(request: &mut Request, gateway: &Gateway) -> Result<Reply> {
         (&Method::GET, "export") => export::read(request, service).await,
         (&Method::GET, "disks") => disks::list(request, service).await,
         (&Method::POST, "disks") => disks::add(request, service).await,
-        (&Method::POST, path) => match path.strip_prefix("disks/") {
-            Some(path) => disks::change(request, service, path).await,
+        (&Method::GET, path) => match path.strip_prefix("buckets/") {
+            Some(name) => buckets::show(request, service, name).await,
             None => Err(Condition::MethodNotAllowed.into()),
+        },
+        (&Method::POST, path) => match path.split_once('/') {
+            Some(("disks", path)) => disks::change(request, service, path).await,
+            Some(("buckets", name)) => buckets::set(request, service, name).await,
+            _ => Err(Condition::MethodNotAllowed.into()),
         },
         (&Method::DELETE, path) => match path.strip_prefix("accounts/") {
             Some(id) => accounts::delete(request, service, id).await,
@@ -74,6 +80,15 @@ pub fn metrics_page(gateway: &Gateway) -> Reply {
     let mut reply = empty(200).header("content-type", "text/plain; version=0.0.4; charset=utf-8");
     reply.body = ReplyBody::Bytes(Bytes::from(text));
     reply
+}
+
+/// What a request wishes for, as JSON.
+async fn read<T: DeserializeOwned>(request: &mut Request) -> Result<T> {
+    let body = request.whole(XML_BYTES_MAX).await?;
+    let unreadable = |error| {
+        Error::new(Condition::InvalidArgument, format!("The wish is not readable: {error}."))
+    };
+    serde_json::from_slice(&body).map_err(unreadable)
 }
 
 fn json(status: u16, value: &impl Serialize) -> Result<Reply> {

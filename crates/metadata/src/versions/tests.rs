@@ -22,7 +22,7 @@ use model::{
 };
 
 use crate::{
-    Created, Metadata, NewContent, NewVersion, Scope, StreamedVersion, Usage,
+    Created, Metadata, NamedContent, NewContent, NewVersion, Scope, StreamedVersion, Usage,
     engine::memory::Memory,
 };
 
@@ -72,6 +72,7 @@ impl Fixture {
             redundancy: None,
             documents: Vec::new(),
             access_block: None,
+            copies: None,
         };
         let created = metadata.create_bucket(&wanted).await.expect("a bucket");
         let Created::New(bucket) = created else { panic!("{created:?}") };
@@ -131,7 +132,7 @@ impl Fixture {
             key: &self.key,
             owner: &self.bucket.owner,
             object: object.as_ref(),
-            content: new_content.as_ref(),
+            content: new_content.as_ref().map(NamedContent::New),
             now_ms: self.now_ms,
         };
         let written = self.metadata.write_version(&self.bucket, &new, |_, _| Ok(())).await;

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
+use super::{number, text};
 use crate::cli::{AddDisk, Disk, Remote};
 use crate::client::ask;
 
@@ -77,14 +78,6 @@ fn change(remote: &Remote, id: &str, what: &str, wish: &Value) -> Result<()> {
 
 fn listed(answer: &Value) -> impl Iterator<Item = &Value> {
     answer.get("disks").and_then(Value::as_array).into_iter().flatten()
-}
-
-fn text<'v>(value: &'v Value, name: &str) -> &'v str {
-    value.get(name).and_then(Value::as_str).unwrap_or_default()
-}
-
-fn number(value: &Value, name: &str) -> u64 {
-    value.get(name).and_then(Value::as_u64).unwrap_or_default()
 }
 
 fn is(value: &Value, name: &str) -> bool {

@@ -1,6 +1,7 @@
 //! What each command does.
 
 mod account;
+mod bucket;
 mod check;
 mod disk;
 mod doctor;
@@ -15,6 +16,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use anyhow::Result;
+use serde_json::Value;
 
 use crate::cli::{Cli, Command, Serve};
 
@@ -30,6 +32,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Export(arguments) => export::run(arguments).map(succeeded),
         Command::Import(arguments) => import::run(arguments).map(succeeded),
         Command::Account(account) => account::run(&account).map(succeeded),
+        Command::Bucket(bucket) => bucket::run(&bucket).map(succeeded),
         Command::Disk(disk) => disk::run(&disk).map(succeeded),
         Command::Health(remote) => Ok(health::run(&remote)),
         Command::Doctor(arguments) => doctor::run(arguments),
@@ -42,6 +45,16 @@ pub fn run(cli: Cli) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// A field of an answer, empty if it is not there.
+fn text<'v>(value: &'v Value, name: &str) -> &'v str {
+    value.get(name).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// A field of an answer, zero if it is not there.
+fn number(value: &Value, name: &str) -> u64 {
+    value.get(name).and_then(Value::as_u64).unwrap_or_default()
 }
 
 /// Prints to standard output. A reader that went away is no reason to fail.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use metadata::NewVersion;
+use metadata::{NamedContent, NewVersion};
 use model::{
     Condition,
     checksums::Algorithm,
@@ -56,8 +56,24 @@ impl Operation for CopyObject {
     }
 
     async fn run(self, permit: Permit<'_, Self>, service: &Arc<Service>) -> Result<Self::Output> {
+        match self.copy(service, &permit, true).await {
+            // The content moved, or is to have other copies now: then its bytes are copied.
+            Err(error) if error.is_overtaken() => self.copy(service, &permit, false).await,
+            result => result,
+        }
+    }
+}
+
+impl CopyObject {
+    /// Copies the object. Its content is shared if `share` says so, where that will do.
+    async fn copy(
+        &self,
+        service: &Arc<Service>,
+        permit: &Permit<'_, Self>,
+        share: bool,
+    ) -> Result<Copied> {
         let (found, mut object) =
-            find_source(service, &permit, &self.source, &self.source_preconditions).await?;
+            find_source(service, permit, &self.source, &self.source_preconditions).await?;
         let (bucket, _) = permit.bucket(&self.bucket)?;
         if let Some(attributes) = &self.replace {
             object.attributes = attributes.clone();
@@ -65,13 +81,25 @@ impl Operation for CopyObject {
         object.attributes.storage_class.clone_from(&self.storage_class);
         let source = found.version.clone();
         let source_versioned = found.bucket.versioning != Versioning::Unversioned;
-        let stored = self.rewrite(service, bucket, found, &mut object).await?;
+        let has = object.checksum.as_ref().map(|checksum| checksum.algorithm);
+        let wants_other = self.checksum.is_some() && self.checksum != has;
+        let as_read = match share && !wants_other {
+            true => service.can_share(object.content, bucket).await?,
+            false => None,
+        };
+        let stored = match as_read {
+            Some(_) => None,
+            None => Some(self.rewrite(service, bucket, found, &mut object).await?),
+        };
         let content = stored.as_ref().map(|stored| stored.content(&bucket.region));
         let new = NewVersion {
             key: &self.key,
             owner: &bucket.owner,
             object: Some(&object),
-            content: content.as_ref(),
+            content: content
+                .as_ref()
+                .map(NamedContent::New)
+                .or(as_read.as_ref().map(NamedContent::Shared)),
             now_ms: service.now_ms(),
         };
         let decide =
@@ -83,34 +111,29 @@ impl Operation for CopyObject {
         service.garbage_queued.notify_one();
         Ok(Copied { written: written.into(), source, source_versioned })
     }
-}
 
-impl CopyObject {
-    /// Copies the bytes where sharing them will not do: another region, or another checksum.
+    /// Copies the bytes, where sharing them will not do: another region, another number of copies
+    /// or another checksum.
     async fn rewrite(
         &self,
         service: &Arc<Service>,
         bucket: &Bucket,
         found: Found,
         object: &mut ObjectData,
-    ) -> Result<Option<Stored>> {
+    ) -> Result<Stored> {
         let has = object.checksum.as_ref().map(|checksum| checksum.algorithm);
-        let wants_other = self.checksum.is_some() && self.checksum != has;
         let layout = service.layout(object.content).await?;
-        if layout.content.region == bucket.region && !wants_other {
-            return Ok(None);
-        }
         let range = 0..object.size_bytes;
         let reader = service.read_content(object.content, &layout, range, found.ticket).await?;
         let algorithm = self.checksum.or(has);
         let mut body = CopiedBody { reader, length_bytes: object.size_bytes, algorithm };
         let description = Description::new(bucket, &self.key, &object.attributes);
-        let stored = service.store(&bucket.region, description, &mut body, BODY_BYTES_MAX).await?;
+        let stored = service.store(bucket, description, &mut body, BODY_BYTES_MAX).await?;
         object.content = stored.id();
         object.etag = Etag { md5: stored.digests.md5, parts: None };
         object.crc64 = stored.digests.crc64;
         object.checksum = stored.digests.checksum.clone();
-        Ok(Some(stored))
+        Ok(stored)
     }
 }
 

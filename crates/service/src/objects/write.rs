@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use metadata::{NewVersion, WrittenVersion};
+use metadata::{NamedContent, NewVersion, WrittenVersion};
 use model::{
     Condition,
     names::{BucketName, ObjectKey, VersionSelector},
@@ -85,7 +85,7 @@ impl Operation for PutObject {
         self.condition.refuse_early(service, bucket, &self.key).await?;
         let description = Description::new(bucket, &self.key, &self.attributes);
         let body = self.body.as_mut();
-        let stored = service.store(&bucket.region, description, body, BODY_BYTES_MAX).await?;
+        let stored = service.store(bucket, description, body, BODY_BYTES_MAX).await?;
         let object = ObjectData {
             content: stored.id(),
             size_bytes: stored.digests.size_bytes,
@@ -99,7 +99,7 @@ impl Operation for PutObject {
             // As with S3's BucketOwnerEnforced: whoever writes it, it is the bucket owner's.
             owner: &bucket.owner,
             object: Some(&object),
-            content: Some(&stored.content(&bucket.region)),
+            content: Some(NamedContent::New(&stored.content(&bucket.region))),
             now_ms: service.now_ms(),
         };
         let decide =

@@ -255,7 +255,7 @@ async fn store_manifest(
     };
     let list = minicbor::to_vec(parts).map_err(Error::internal)?;
     let mut body = Whole(Some(list.into()));
-    service.store(&bucket.region, description, &mut body, BODY_BYTES_MAX).await
+    service.store(bucket, description, &mut body, BODY_BYTES_MAX).await
 }
 
 fn content_part(part: &Part) -> ContentPart {

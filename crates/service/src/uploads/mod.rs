@@ -183,7 +183,7 @@ impl Service {
         let part = Some((upload.id, number));
         let description =
             Description { part, ..Description::new(bucket, &upload.key, &upload.attributes) };
-        let stored = self.store(&bucket.region, description, body, BODY_BYTES_MAX).await?;
+        let stored = self.store(bucket, description, body, BODY_BYTES_MAX).await?;
         let part = Part {
             number,
             size_bytes: stored.digests.size_bytes,

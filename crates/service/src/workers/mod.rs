@@ -6,6 +6,7 @@ mod origins;
 mod placement;
 mod reckon;
 mod reclaim;
+mod recount;
 mod repair;
 mod scrub;
 mod snapshot;
@@ -23,6 +24,7 @@ use crate::{Result, Service};
 pub use check::Check;
 pub use placement::Placement;
 pub use reclaim::Reclaim;
+pub use recount::Recount;
 pub use repair::Repair;
 pub use scrub::{Scrub, ScrubSettings};
 pub use snapshot::Snapshot;
@@ -74,10 +76,11 @@ impl Runner {
         let service = Arc::clone(service);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         thread::Builder::new().name("workers".to_owned()).spawn(move || {
-            let workers: [Box<dyn Worker>; 8] = [
+            let workers: [Box<dyn Worker>; 9] = [
                 Box::new(Check::default()),
                 Box::new(Placement::default()),
                 Box::new(Reclaim::default()),
+                Box::new(Recount::default()),
                 Box::new(Repair),
                 Box::new(Scrub::default()),
                 Box::new(Snapshot),

@@ -1,7 +1,7 @@
 //! Commits that a blob lies elsewhere now.
 
 use blobs::{Location, Place};
-use metadata::Move;
+use metadata::{Move, OnlyVersion};
 
 use crate::{Result, Service, contents::segments};
 
@@ -12,6 +12,16 @@ impl Service {
     /// The caller holds tickets for reading and writing from before it looked the location up, so
     /// that neither the old nor the new place is freed in between.
     pub(crate) async fn move_blob(&self, from: &Location, to: &Location) -> Result<bool> {
+        self.commit_move(from, to, None).await
+    }
+
+    /// As [`Self::move_blob`], but only if `only` still holds.
+    pub(crate) async fn commit_move(
+        &self,
+        from: &Location,
+        to: &Location,
+        only: Option<&OnlyVersion>,
+    ) -> Result<bool> {
         if from == to {
             return Ok(true);
         }
@@ -22,6 +32,7 @@ impl Service {
             to: &to.encode(),
             from_segments: &segments(from),
             to_segments: &segments(to),
+            only,
             left: left.copies.iter().any(|copy| copy.place == Place::File).then(|| left.encode()),
         };
         let moved = self.metadata.move_blob(&moved, self.now_ms()).await;

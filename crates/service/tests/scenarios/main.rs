@@ -15,6 +15,7 @@ mod bucket_limit;
 mod checking;
 mod clocks;
 mod conditional_writes;
+mod copies;
 mod emptying;
 mod origins;
 mod parallel_versions;
@@ -126,13 +127,24 @@ impl Client {
     async fn with_bucket(store: &Store, versioning: Versioning) -> Self {
         let service = Arc::clone(&store.service);
         let client = Self { service, caller: store.caller(Who::Ann) };
-        let (location, storage_class, redundancy) = (None, None, None);
-        let create = CreateBucket { name: name(BUCKET), location, storage_class, redundancy };
-        client.call(create).await.expect("a bucket");
+        client.create_bucket(BUCKET).await;
         if versioning != Versioning::Unversioned {
             client.set_versioning(versioning).await;
         }
         client
+    }
+
+    async fn create_bucket(&self, bucket: &str) {
+        let (location, storage_class, redundancy) = (None, None, None);
+        let create = CreateBucket { name: name(bucket), location, storage_class, redundancy };
+        self.call(create).await.expect("a bucket");
+    }
+
+    /// As an operator.
+    async fn as_root<O: Operation>(&self, operation: O) -> Result<O::Output> {
+        let mut caller = self.caller.clone();
+        caller.facts.root = true;
+        self.service.call(&caller, operation).await.map_err(|error| error.condition)
     }
 
     /// What is asked for here may be refused, but is never the store's own fault.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use blobs::BlobId;
+use blobs::{BlobId, Wanted};
 use bytes::Bytes;
 use model::records::Versioning;
 
@@ -14,7 +14,8 @@ use crate::{
 /// Blobs that nothing names: one is a file of its own, one a record in a segment.
 async fn write_unnamed(store: &Store) {
     for (number, size) in [(1, SMALL_BYTES_MAX * 2), (2, 100)] {
-        let mut writer = store.blobs.create(REGION, BlobId([number; 16]), Bytes::new());
+        let mut writer =
+            store.blobs.create(&Wanted::usual(REGION), BlobId([number; 16]), Bytes::new());
         writer.write(vec![number; size].into()).await.expect("it is written");
         writer.finish().await.expect("it is written");
     }

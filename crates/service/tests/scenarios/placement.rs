@@ -10,7 +10,6 @@ use model::{
     records::{Attributes, Versioning},
 };
 use service::{
-    Operation,
     disks::{DirectoryId, DrainDisk, KeepDisk, ListDisks, RemoveDisk},
     objects::write::{PutObject, WriteCondition},
     workers::{Placement, Progress, Worker as _},
@@ -23,12 +22,6 @@ use crate::{
 };
 
 impl Client {
-    async fn as_root<O: Operation>(&self, operation: O) -> Result<O::Output> {
-        let mut caller = self.caller.clone();
-        caller.facts.root = true;
-        self.service.call(&caller, operation).await.map_err(|error| error.condition)
-    }
-
     async fn drain(&self, directory: DirectoryId) -> Result<()> {
         self.as_root(DrainDisk { directory, then_remove: false, successor: None }).await
     }

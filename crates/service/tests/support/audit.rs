@@ -5,12 +5,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use blobs::{Location, Place};
+use blobs::{Location, Place, Wanted, Wish};
 use metadata::engine::{Direction, Engine, ScanRange};
 use minicbor::Decode;
-use model::records::{Content, ContentPart, Garbage, Part, Version};
+use model::records::{Bucket, Content, ContentPart, Garbage, Part, Version};
 
-use super::Store;
+use super::{REGION, Store};
 
 /// All rows by family.
 struct Rows(BTreeMap<u8, BTreeMap<Vec<u8>, Vec<u8>>>);
@@ -96,6 +96,44 @@ pub async fn leftovers(store: &Store) -> Faults {
     faults
 }
 
+/// Whether all that buckets name has the copies they want: exactly so many, or more if others that
+/// wanted more named it too.
+pub async fn miscounted(store: &Store) -> Faults {
+    let rows = Rows::read(store).await;
+    let mut faults = Faults::new();
+    let wish = |bucket: Bucket| (bucket.id.0.to_be_bytes(), bucket.copies.and_then(Wish::exactly));
+    let wishes: BTreeMap<[u8; 8], Option<Wish>> =
+        rows.records::<Bucket>(b'B').into_iter().map(|(_, bucket)| wish(bucket)).collect();
+    let count = |copies| store.blobs.copies(&Wanted { region: REGION.to_owned(), copies });
+    let mut wanted: BTreeMap<Vec<u8>, Vec<usize>> = BTreeMap::new();
+    for (key, version) in rows.records::<Version>(b'C').into_iter().chain(rows.records(b'H')) {
+        let Some(object) = version.object else { continue };
+        let wish = wishes.get(&key[..8]).expect("the bucket exists");
+        wanted.entry(object.content.0.to_vec()).or_default().push(count(*wish));
+    }
+    let contents: BTreeMap<Vec<u8>, Content> = rows.records(b'c').into_iter().collect();
+    let parts: BTreeMap<Vec<u8>, Vec<ContentPart>> = rows.records(b'p').into_iter().collect();
+    let locations: BTreeMap<_, _> = rows.family(b'b').collect();
+    for (id, counts) in wanted {
+        let content = &contents[&id];
+        let whole = content.location.as_ref().into_iter();
+        let parts = parts.iter().filter(|(key, _)| key[..16] == id).flat_map(|(_, parts)| parts);
+        let blobs = parts.map(|part| part.blob).chain(content.manifest);
+        let blobs: Vec<_> = blobs.map(|blob| locations[&blob.to_vec()]).collect();
+        let most = counts.iter().copied().max().unwrap_or_default();
+        for location in whole.chain(blobs) {
+            let location = decode(location);
+            let found = location.copies.len();
+            let exact = [None, Wish::exactly(1), Wish::exactly(2), Wish::exactly(3)];
+            let was_shared = !exact.contains(&location.wish);
+            let well =
+                if was_shared { found >= most } else { counts.iter().all(|it| *it == found) };
+            check(well, || format!("{found} copies of {id:?}, wanted {counts:?}"), &mut faults);
+        }
+    }
+    faults
+}
+
 fn check(well: bool, fault: impl FnOnce() -> String, faults: &mut Faults) {
     if !well {
         faults.push(fault());
@@ -172,7 +210,8 @@ async fn bytes(store: &Store, rows: &Rows, locations: &[Vec<u8>], faults: &mut F
     let mut live: BTreeMap<Vec<u8>, i64> = BTreeMap::new();
     let mut files = Vec::new();
     for location in locations.iter().map(|location| decode(location)) {
-        compare("copies", &location.copies.len(), &2, faults);
+        let wanted = Wanted { region: REGION.to_owned(), copies: location.wish };
+        compare("copies", &location.copies.len(), &store.blobs.copies(&wanted), faults);
         for (segment, length) in location.segments() {
             *live.entry(segment.encode().to_vec()).or_default() += length as i64;
         }

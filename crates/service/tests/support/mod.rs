@@ -32,7 +32,8 @@ use service::{
     workers::{Progress, Reclaim, ScrubSettings, Sweep, Worker},
 };
 
-pub use audit::{audit, leftovers};
+#[allow(unused_imports, reason = "each test program uses a part")]
+pub use audit::{audit, leftovers, miscounted};
 pub use engine::Uneven;
 
 /// Above this a blob is a file of its own. Small, so that segments fill and are compacted soon.

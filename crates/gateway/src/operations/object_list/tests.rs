@@ -35,6 +35,7 @@ fn bucket() -> Bucket {
         redundancy: None,
         documents: Vec::new(),
         access_block: None,
+        copies: None,
     }
 }
 
