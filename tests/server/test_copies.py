@@ -1,4 +1,4 @@
-"""`larder bucket copies`: a bucket has its own number of copies, and keeps it while clients go on."""
+"""`larder bucket copies`: a bucket has its own number of copies, while clients go on."""
 
 import json
 import shutil

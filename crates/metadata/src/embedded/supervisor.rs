@@ -445,7 +445,9 @@ impl Supervisor {
         let before = (self.origins.clone(), self.settings.accept_loss.clone());
         let failed_before = self.failed();
         let stays = |id: &MemberId| wanted.iter().any(|directory| directory.id == *id);
-        let leaving: Vec<_> = before.0.iter().map(Origin::id).filter(|id| !stays(id)).collect();
+        // Those that were missing at the start are no origins, and known all the same.
+        let known = before.0.iter().map(Origin::id).chain(self.members(|_| true));
+        let leaving: Vec<_> = known.filter(|id| !stays(id)).collect();
         if wanted.is_empty() {
             return Err(EngineError::Refused("metadata needs a directory".into()));
         }

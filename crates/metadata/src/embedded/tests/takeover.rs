@@ -161,6 +161,26 @@ async fn directories_join_and_leave_while_commits_go_on() {
     }
 }
 
+/// As often as one likes, as long as the last one was replaced.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_was_lost_counts_no_longer_once_it_is_replaced() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path();
+    let mut members = vec![0, 1, 2];
+    Embedded::open(&settings(path, &members), |_| {}).unwrap();
+    for new in 3..8 {
+        let lost = members.remove(new % 3);
+        std::fs::remove_dir_all(path.join(format!("d{lost}"))).unwrap();
+        let settings = EmbeddedSettings { first_start: false, ..settings(path, &members) };
+        let (engine, _) = Embedded::open(&settings, |_| {}).unwrap();
+        engine.commit(put(&format!("n{new}"), "1")).await.unwrap();
+        members.push(new);
+        std::fs::create_dir_all(path.join(format!("d{new}"))).unwrap();
+        engine.set_directories(&directories(path, &members)).await.unwrap();
+        assert_eq!(rows(&engine).await.len(), new - 2);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_directory_that_cannot_be_used_does_not_join_and_nothing_changes() {
     let home = tempfile::tempdir().unwrap();
