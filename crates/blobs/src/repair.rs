@@ -38,7 +38,7 @@ impl Blobs {
             Some(description) => description,
             None => self.describe(location).await?,
         };
-        self.complete(location, keep, &description).await
+        self.complete(location, keep, &description, HashSet::new()).await
     }
 
     /// Moves the copy that lies in segment `from` to a new segment, for compaction.
@@ -63,7 +63,7 @@ impl Blobs {
             return Ok(location.clone());
         }
         let description = self.describe(location).await?;
-        self.complete(location, keep, &description).await
+        self.complete(location, keep, &description, HashSet::new()).await
     }
 
     /// What decides where copies are to lie. As long as it stays the same, a settled blob stays so.
@@ -81,15 +81,18 @@ impl Blobs {
     }
 
     /// Whether a blob has as many copies as it shall have, all in directories that are to keep
-    /// them. Reads nothing.
+    /// them, and in as many zones as there is room in. Reads nothing.
     pub fn is_settled(&self, location: &Location) -> bool {
-        let Some(wanted) = wanted_of(&self.inner, location) else { return false };
-        let (wanted, _) = self.inner.copies(&wanted);
-        wanted == location.copies.len() && self.staying(location).len() == wanted
+        let Some(aim) = wanted_of(&self.inner, location) else { return false };
+        let (wanted, _) = self.inner.copies(&aim);
+        let staying = self.staying(location);
+        let right = wanted == location.copies.len() && staying.copies.len() == wanted;
+        right && (staying.zones.len() == wanted || self.free_zones(&aim, &staying) == 0)
     }
 
     /// Gives a blob the copies that it shall have: new ones for those in directories that are to be
-    /// emptied or are no longer known, and no more than are wanted.
+    /// emptied or are no longer known, and for those that share a zone while another has none; and
+    /// no more than are wanted.
     ///
     /// Returns the location to commit; the same if nothing was to be done.
     ///
@@ -101,21 +104,25 @@ impl Blobs {
         }
         let aim = wanted_of(&self.inner, location).ok_or(Error::Unavailable(location.blob))?;
         let (wanted, _) = self.inner.copies(&aim);
-        let mut keep = self.staying(location);
+        let staying = self.staying(location);
+        let kept = staying.zones.len().max(wanted.saturating_sub(self.free_zones(&aim, &staying)));
+        let mut keep = staying.copies;
         keep.truncate(wanted);
+        let left: HashSet<_> =
+            keep.split_off(kept.min(keep.len())).iter().map(|copy| copy.directory).collect();
         if keep.len() == wanted {
             return Ok(Location { copies: keep, ..location.clone() });
         }
         let description = self.describe(location).await?;
-        let settled = self.complete(location, keep, &description).await?;
+        let settled = self.complete(location, keep, &description, left).await?;
         match settled.copies.len() {
             possible if possible < wanted => Err(self.inner.too_few(&aim.region, possible, wanted)),
             _ => Ok(settled),
         }
     }
 
-    /// The copies in directories that are to keep them: those to keep first come first.
-    fn staying(&self, location: &Location) -> Vec<CopyAt> {
+    /// The copies in directories that are to keep them.
+    fn staying(&self, location: &Location) -> Staying {
         let mut copies: Vec<(CopyAt, Arc<Member>)> = Vec::new();
         for copy in &location.copies {
             let Some(member) = self.inner.member(copy.directory) else { continue };
@@ -133,22 +140,30 @@ impl Blobs {
             if fresh { first.push(*copy) } else { second.push(*copy) }
         }
         first.extend(second);
-        first
+        Staying { copies: first, zones: zones.into_iter().map(str::to_owned).collect() }
     }
 
-    /// `keep` and as many new copies as the blob needs.
+    /// Zones that could take a copy and have none of these.
+    fn free_zones(&self, aim: &Wanted, staying: &Staying) -> usize {
+        let members = self.inner.in_region(&aim.region);
+        let with_room = members.iter().filter(|member| member.volume.room().is_some());
+        let zones: HashSet<_> = with_room.map(|it| it.volume.identity.zone.as_str()).collect();
+        zones.into_iter().filter(|zone| !staying.zones.contains(*zone)).count()
+    }
+
+    /// `keep` and as many new copies as the blob needs, none of them in `tried`.
     async fn complete(
         &self,
         location: &Location,
         keep: Vec<CopyAt>,
         description: &Bytes,
+        mut tried: HashSet<DirectoryId>,
     ) -> Result<Location> {
         self.inner.check_open()?;
         let inner = &self.inner;
         let aim = wanted_of(inner, location).ok_or(Error::Unavailable(location.blob))?;
         let (wanted, needed) = inner.copies(&aim);
         let mut copies = keep;
-        let mut tried = HashSet::new();
         while copies.len() < wanted {
             let held: Vec<_> = copies.iter().map(|copy| copy.directory).collect();
             let again = self.same_directory(location, &held, &tried);
@@ -213,6 +228,13 @@ impl Blobs {
         let place = member.appender.append(record).await?;
         Ok(CopyAt { directory, place })
     }
+}
+
+/// The copies of a blob that may stay where they are: those to keep first come first, one for each
+/// of their zones.
+struct Staying {
+    copies: Vec<CopyAt>,
+    zones: HashSet<String>,
 }
 
 fn wanted_of(inner: &Inner, location: &Location) -> Option<Wanted> {

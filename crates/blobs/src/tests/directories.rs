@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::{Machine, REGION, content, get, identity, put, settings};
 use crate::faulty::{EIO, EROFS, Operation, Power, SimDisk};
+use crate::identity::Identity;
 use crate::{
     BlobId, Blobs, CopyReport, Directory, DirectoryId, DirectorySpec, DirectoryState, Error,
     IncarnationId, Location, Settings, StoreId,
@@ -86,6 +87,38 @@ async fn a_blob_that_cannot_have_all_its_copies_elsewhere_stays_as_it_is() {
     }
     assert!(matches!(blobs.settle(&location).await, Err(Error::TooFewCopies { .. })));
     assert!(all_intact(&blobs, &location).await);
+}
+
+/// Copies that share a zone, because there was no other one, part when there is.
+#[tokio::test]
+async fn copies_part_when_a_zone_is_added() {
+    for (copies, added) in [(2, 1), (3, 1), (3, 2)] {
+        let settings = Settings { copies: Some(copies), ..settings() };
+        let disks: Vec<_> = (0..5).map(|it| SimDisk::new(it, &Power::default())).collect();
+        let member = |number: u8, zone: &str| {
+            let identity = Identity { zone: zone.to_owned(), ..identity(number) };
+            Directory::with_disk(identity, std::sync::Arc::new(disks[usize::from(number)].clone()))
+        };
+        let first = (0..3).map(|number| member(number, "old")).collect();
+        let blobs = Blobs::open(settings, first, IncarnationId([1; 16])).await.unwrap();
+        let stored = put_some(&blobs).await;
+        assert!(stored.iter().all(|(location, _)| blobs.is_settled(location)));
+        for number in 0..added {
+            blobs.add(member(3 + number, &format!("new-{number}"))).await.unwrap();
+        }
+        for (location, content) in &stored {
+            assert!(!blobs.is_settled(location));
+            let settled = blobs.settle(location).await.unwrap();
+            assert!(blobs.is_settled(&settled));
+            let old = settled.copies.iter().filter(|copy| copy.directory.0[0] < 3).count();
+            assert_eq!((settled.copies.len(), old), (copies, copies - usize::from(added)));
+            assert!(all_intact(&blobs, &settled).await);
+            assert_eq!(get(&blobs, &settled).await.unwrap(), content);
+        }
+        // Nobody waits for a zone that takes nothing.
+        (3..3 + added).for_each(|number| blobs.set_draining(DirectoryId([number; 16]), true));
+        assert!(stored.iter().all(|(location, _)| blobs.is_settled(location)));
+    }
 }
 
 #[tokio::test]
