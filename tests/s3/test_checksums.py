@@ -148,3 +148,17 @@ def test_complete_with_a_wrong_checksum_of_the_whole_is_refused(s3, bucket):
         )
     with refused(404):
         s3.head_object(Bucket=bucket, Key="big")
+
+
+@pytest.mark.parametrize("begun", [{}, {"ChecksumAlgorithm": "SHA256"}])
+def test_complete_with_a_checksum_that_cannot_be_compared_is_refused(s3, bucket, begun):
+    upload = {"Bucket": bucket, "Key": "big"}
+    upload["UploadId"] = s3.create_multipart_upload(**begun, **upload)["UploadId"]
+    given = {name: "SHA256" for name in begun}
+    answer = s3.upload_part(PartNumber=1, Body=HELLO, **given, **upload)
+    part = {"PartNumber": 1, "ETag": answer["ETag"]}
+    with refused(400, "InvalidRequest"):
+        s3.complete_multipart_upload(
+            MultipartUpload={"Parts": [part]}, ChecksumCRC32=wrong("CRC32"), **upload
+        )
+    s3.complete_multipart_upload(MultipartUpload={"Parts": [part]}, **upload)

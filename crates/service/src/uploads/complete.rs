@@ -15,7 +15,7 @@ use model::{
     },
 };
 
-use super::{CompleteUpload, PartChoice};
+use super::{CompleteUpload, PartChoice, other_checksum};
 use crate::{
     Error, Need, Operation, Permit, Result, Service,
     body::Whole,
@@ -174,9 +174,10 @@ impl CompleteUpload {
     }
 
     fn compare(&self, given: &Checksum, computed: Option<&Checksum>) -> Result<()> {
-        let Some(computed) = computed.filter(|computed| computed.algorithm == given.algorithm)
-        else {
-            return Ok(());
+        let same = |computed: &&Checksum| computed.algorithm == given.algorithm;
+        let Some(computed) = computed.filter(same) else {
+            let wanted = computed.map(|computed| computed.algorithm);
+            return Err(other_checksum(wanted, given.algorithm));
         };
         if given.value == computed.value {
             return Ok(());

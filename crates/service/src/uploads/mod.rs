@@ -236,17 +236,22 @@ impl Operation for UploadPart {
         if let (Some(wanted), Some(given)) = (wanted, given)
             && wanted != given
         {
-            let detail = format!(
-                "Checksum Type mismatch occurred, expected checksum Type: {}, actual checksum \
-                 Type: {}",
-                wanted.name(),
-                given.name()
-            );
-            return Err(Error::new(Condition::InvalidRequest, detail));
+            return Err(other_checksum(Some(wanted), given));
         }
         let mut body = PartBody { body: self.body.as_mut(), wanted };
         service.store_part(bucket, &upload, self.number, &mut body).await
     }
+}
+
+/// A checksum that cannot be compared with what the upload was begun for.
+fn other_checksum(wanted: Option<Algorithm>, given: Algorithm) -> Error {
+    let wanted = wanted.map_or("null", Algorithm::name);
+    let given = given.name();
+    let detail = format!(
+        "Checksum Type mismatch occurred, expected checksum Type: {wanted}, actual checksum \
+         Type: {given}"
+    );
+    Error::new(Condition::InvalidRequest, detail)
 }
 
 /// The body of a part: its checksum is computed even when the client sends none along.
