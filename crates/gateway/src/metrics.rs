@@ -2,6 +2,7 @@
 
 use std::{error::Error as _, time::Duration};
 
+use model::Condition;
 use service::Error;
 
 use crate::dialect::Dialect;
@@ -19,12 +20,14 @@ pub struct Record {
 
 impl Record {
     /// Logs the request: 5xx as errors with their cause, 4xx as information, the rest for tracing.
+    /// That a client shall come back later is no error: in an overload it is said often.
     pub fn log(&self, error: Option<&Error>) {
         let Self { operation, status, received, .. } = *self;
         let (dialect, ms) = (self.dialect_name(), self.elapsed.as_millis());
         let condition = error.map(|error| error.to_string()).unwrap_or_default();
+        let put_off = error.is_some_and(|error| error.condition == Condition::SlowDown);
         match status {
-            500.. => {
+            500.. if !put_off => {
                 let source = error.and_then(|error| error.source()).map(ToString::to_string);
                 let source = source.unwrap_or_default();
                 tracing::error!(
