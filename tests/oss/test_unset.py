@@ -17,7 +17,6 @@ WITH_ID = (
     "get_bucket_replication_progress",
 )
 UNSET = {
-    "get_bucket_cors": "NoSuchCORSConfiguration",
     "get_bucket_encryption": "NoSuchServerSideEncryptionRule",
     "get_bucket_inventory_configuration": "NoSuchInventory",
     "get_bucket_lifecycle": "NoSuchLifecycle",
@@ -47,7 +46,6 @@ DEFAULT = {
     "list_live_channel": ("channels", []),
 }
 REMOVABLE = (
-    "delete_bucket_cors",
     "delete_bucket_encryption",
     "delete_bucket_inventory_configuration",
     "delete_bucket_lifecycle",

@@ -11,7 +11,6 @@ from harness.raw import send
 from harness.sign import s3_request
 
 UNSET = {
-    "cors": "NoSuchCORSConfiguration",
     "encryption": "ServerSideEncryptionConfigurationNotFoundError",
     "lifecycle": "NoSuchLifecycleConfiguration",
     "object-lock": "ObjectLockConfigurationNotFoundError",
@@ -28,7 +27,6 @@ EMPTY = {
     "acl": b"FULL_CONTROL",
 }
 REMOVABLE = (
-    "cors",
     "encryption",
     "lifecycle",
     "ownershipControls",

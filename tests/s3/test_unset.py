@@ -6,7 +6,6 @@ from harness.clients import refused
 
 UNSET = {
     "get_bucket_analytics_configuration": "NoSuchConfiguration",
-    "get_bucket_cors": "NoSuchCORSConfiguration",
     "get_bucket_encryption": "ServerSideEncryptionConfigurationNotFoundError",
     "get_bucket_intelligent_tiering_configuration": "NoSuchConfiguration",
     "get_bucket_inventory_configuration": "NoSuchConfiguration",
@@ -39,7 +38,6 @@ DEFAULT = {
 }
 REMOVABLE = (
     "delete_bucket_analytics_configuration",
-    "delete_bucket_cors",
     "delete_bucket_encryption",
     "delete_bucket_intelligent_tiering_configuration",
     "delete_bucket_inventory_configuration",

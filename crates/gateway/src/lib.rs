@@ -16,6 +16,7 @@
 mod address;
 mod admin;
 mod body;
+mod cors;
 pub mod dialect;
 mod encoding;
 mod errors;

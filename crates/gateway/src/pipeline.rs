@@ -19,7 +19,7 @@ use tracing::Instrument as _;
 
 use crate::{
     address::{self, Address},
-    admin,
+    admin, cors,
     dialect::{self, Dialect},
     encoding::query_pairs,
     errors::{self, Facts},
@@ -90,12 +90,15 @@ struct Exchange<'g> {
     address: Option<Address>,
     operation: &'static str,
     has_place: bool,
+    /// What browsers are told besides.
+    cors: cors::Headers,
 }
 
 impl<'g> Exchange<'g> {
     fn new(gateway: &'g Arc<Gateway>, head: Head, has_place: bool) -> Self {
         let dialect = gateway.settings.default_dialect;
-        Self { gateway, head, dialect, address: None, operation: "Unknown", has_place }
+        let (address, operation, cors) = (None, "Unknown", cors::Headers::new());
+        Self { gateway, head, dialect, address, operation, has_place, cors }
     }
 
     async fn run(&mut self, arriving: Option<Arriving>) -> Result<Reply> {
@@ -105,6 +108,11 @@ impl<'g> Exchange<'g> {
             return Ok(reply);
         }
         self.refuse_without_place()?;
+        if self.head.method == Method::OPTIONS {
+            self.operation = "OptionsObject";
+            return cors::preflight(&self.gateway.service, &address, &self.head.headers).await;
+        }
+        self.tell_browsers(&address).await;
         let mut request = self.verify(address, query, arriving).await?;
         if admin::is_ours(&request.address) {
             self.operation = "Admin";
@@ -124,6 +132,10 @@ impl<'g> Exchange<'g> {
     async fn admit(&mut self) -> Result<()> {
         let (address, query) = self.locate()?;
         self.refuse_without_place()?;
+        if self.head.method == Method::OPTIONS {
+            return Ok(());
+        }
+        self.tell_browsers(&address).await;
         let mut request = self.verify(address, query, None).await?;
         if admin::is_ours(&request.address) {
             return admin::permit(&request);
@@ -134,6 +146,13 @@ impl<'g> Exchange<'g> {
             Handler::Absent(_) => Ok(()),
             Handler::Refused(_) => Err(refusal(&request, self.operation)),
         }
+    }
+
+    /// A page may read errors too.
+    async fn tell_browsers(&mut self, address: &Address) {
+        let (service, head) = (&self.gateway.service, &self.head);
+        let method = head.method.as_str();
+        self.cors = cors::headers(service, address, self.dialect, method, &head.headers).await;
     }
 
     fn refuse_without_place(&self) -> Result<()> {
@@ -268,10 +287,6 @@ impl<'g> Exchange<'g> {
 
     /// Finds the operation; who asks anonymously for none is not told so.
     fn find(&mut self, request: &Request) -> Result<&'static Entry> {
-        if request.method == Method::OPTIONS {
-            self.operation = "OptionsObject";
-            return Err(preflight(request));
-        }
         let target = match (&request.address.bucket, &request.address.key) {
             (None, _) => Target::Service,
             (Some(_), None) => Target::Bucket,
@@ -303,11 +318,17 @@ impl<'g> Exchange<'g> {
     }
 
     /// Makes the response, and tells log and metrics.
-    fn finish(&self, outcome: Result<Reply>, started: Instant, received: u64) -> Response<BoxBody> {
-        let (reply, error) = match outcome {
+    fn finish(
+        &mut self,
+        outcome: Result<Reply>,
+        started: Instant,
+        received: u64,
+    ) -> Response<BoxBody> {
+        let (mut reply, error) = match outcome {
             Ok(reply) => (reply, None),
             Err(error) => (errors::reply(&self.facts(), &error), Some(error)),
         };
+        reply.headers.append(&mut self.cors);
         let elapsed = started.elapsed();
         let record = metrics::Record {
             operation: self.operation,
@@ -351,18 +372,6 @@ fn refusal(request: &Request, operation: &str) -> Error {
     }
     Error::new(Condition::NotImplemented, format!("{operation} is not implemented."))
         .field("Operation", operation)
-}
-
-/// The answer to a browser that asks what it may do from another site's page.
-fn preflight(request: &Request) -> Error {
-    if !request.headers.contains_key("origin") {
-        let detail = "Insufficient information. Origin request header needed.";
-        return Error::new(Condition::BadRequest, detail);
-    }
-    let detail = "CORSResponse: CORS is not enabled for this bucket.";
-    Error::new(Condition::CorsForbidden, detail)
-        .field("Method", "OPTIONS")
-        .field("ResourceType", if request.address.key.is_some() { "OBJECT" } else { "BUCKET" })
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! The bucket's record names the revision of each, so that whoever read the bucket knows which
 //! documents were in force then, and a change holds for everybody who reads the bucket after it.
 
+use minicbor::{Decode, Encode};
 use model::{
     Condition,
     records::{Bucket, BucketDocument, DocumentKind, SetDocument},
@@ -20,11 +21,11 @@ impl Metadata {
     ///
     /// # Errors
     /// [`Condition::NoSuchBucket`], and what `decide` says.
-    pub async fn set_document(
+    pub async fn set_document<T: Encode<()>>(
         &self,
         known: &Bucket,
         kind: DocumentKind,
-        text: &str,
+        value: &T,
         decide: impl Fn(&Bucket) -> Result<(), Condition>,
     ) -> Result<()> {
         self.transact(async || {
@@ -34,7 +35,7 @@ impl Metadata {
             let revision = u64::from_be_bytes(self.random());
             bucket.documents.retain(|set| set.kind != kind);
             bucket.documents.push(SetDocument { kind, revision });
-            let document = BucketDocument { revision, text: text.to_owned() };
+            let document = BucketDocument { revision, value };
             draft.put(keys::document(bucket.id, kind), &document);
             draft.put(keys::bucket(&bucket.name), &bucket);
             Ok(Try::Commit(draft, ()))
@@ -60,11 +61,11 @@ impl Metadata {
 
     /// Reads a document, with the revision it is of: not the one that `bucket` names if it was
     /// changed since that was read.
-    pub async fn document(
+    pub async fn document<T: for<'b> Decode<'b, ()>>(
         &self,
         bucket: &Bucket,
         kind: DocumentKind,
-    ) -> Result<Option<BucketDocument>> {
+    ) -> Result<Option<BucketDocument<T>>> {
         let found = self.record(&keys::document(bucket.id, kind)).await?;
         Ok(found.map(|(document, _)| document))
     }
@@ -72,7 +73,6 @@ impl Metadata {
 
 #[cfg(test)]
 mod tests {
-    use minicbor::Encode;
     use model::{
         names::{AccountId, BucketId, BucketName},
         records::Versioning,

@@ -132,6 +132,7 @@ pub fn bucket_id(id: BucketId) -> Vec<u8> {
 pub fn document(bucket: BucketId, kind: DocumentKind) -> Vec<u8> {
     let kind = match kind {
         DocumentKind::Policy => 0,
+        DocumentKind::Cors => 1,
     };
     join(DOCUMENT, &[&bucket.0.to_be_bytes(), &[kind]])
 }

@@ -4,6 +4,7 @@
 
 pub mod checksums;
 pub mod condition;
+pub mod cors;
 pub mod environment;
 pub mod limits;
 pub mod listing;

@@ -102,6 +102,8 @@ impl Bucket {
 pub enum DocumentKind {
     #[n(0)]
     Policy,
+    #[n(1)]
+    Cors,
 }
 
 /// That a document is set, and which one.
@@ -114,14 +116,13 @@ pub struct SetDocument {
     pub revision: u64,
 }
 
-/// A document of a bucket.
+/// A document of a bucket: a text as it was put, or what was understood of it.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
-pub struct BucketDocument {
+pub struct BucketDocument<T> {
     #[n(0)]
     pub revision: u64,
-    /// As it was put.
     #[n(1)]
-    pub text: String,
+    pub value: T,
 }
 
 /// What keeps a bucket from becoming public. Source: S3 "Block public access settings".

@@ -12,6 +12,7 @@ pub mod check;
 mod checking;
 mod contents;
 pub mod copies;
+pub mod cors;
 mod digest;
 pub mod disks;
 mod error;

@@ -105,10 +105,10 @@ impl Service {
             if let Some(policy) = self.policies.get(bucket.id, revision) {
                 return Ok(Some(((bucket, guard), Some(policy))));
             }
-            let document = self.metadata.document(&bucket, DocumentKind::Policy).await?;
+            let document = self.metadata.document::<String>(&bucket, DocumentKind::Policy).await?;
             if let Some(document) = document.filter(|document| document.revision == revision) {
-                let policy = Arc::new(compile(&document.text, name)?);
-                self.policies.keep(bucket.id, revision, &policy, document.text.len());
+                let policy = Arc::new(compile(&document.value, name)?);
+                self.policies.keep(bucket.id, revision, &policy, document.value.len());
                 return Ok(Some(((bucket, guard), Some(policy))));
             }
         }
@@ -185,7 +185,7 @@ impl Operation for GetBucketPolicy {
     async fn run(self, permit: Permit<'_, Self>, service: &Arc<Service>) -> Result<Self::Output> {
         let (bucket, _) = permit.bucket(&self.bucket)?;
         let document = service.metadata.document(bucket, DocumentKind::Policy).await?;
-        Ok(document.ok_or(Condition::NoBucketPolicy)?.text)
+        Ok(document.ok_or(Condition::NoBucketPolicy)?.value)
     }
 }
 

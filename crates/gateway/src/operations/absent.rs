@@ -143,8 +143,6 @@ const NO_LOCK: Answer =
 #[rustfmt::skip]
 pub static TABLE: &[Entry] = &[
     get("GetBucketAcl", &["acl"], Action::GetBucketAcl, Document(bucket_acl)),
-    get("GetBucketCors", &["cors"], Action::GetBucketCors, Unset(Condition::NoCorsRules)),
-    delete("DeleteBucketCors", &["cors"], Action::PutBucketCors, Some(Action::DeleteBucketCors)),
     get("GetBucketEncryption", &["encryption"],
         Action::GetEncryptionConfiguration, Unset(Condition::NoEncryptionRule)),
     delete("DeleteBucketEncryption", &["encryption"],

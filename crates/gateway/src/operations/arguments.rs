@@ -99,6 +99,19 @@ pub const fn page_default(dialect: Dialect) -> u32 {
     }
 }
 
+/// `true` or `false` in a document; absent is off.
+///
+/// # Errors
+/// `MalformedXml` for anything else.
+pub fn flag(text: Option<String>) -> Result<bool> {
+    match text.as_deref().map(str::trim) {
+        None => Ok(false),
+        Some(text) if text.eq_ignore_ascii_case("true") => Ok(true),
+        Some(text) if text.eq_ignore_ascii_case("false") => Ok(false),
+        Some(_) => Err(Error::from(Condition::MalformedXml)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

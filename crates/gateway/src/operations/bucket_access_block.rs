@@ -3,12 +3,13 @@
 use model::{Condition, policy::Action, records::AccessBlock};
 use serde::Deserialize;
 use service::{
-    Ask, Error,
+    Ask,
     policies::{GetAccessBlock, PutAccessBlock},
 };
 
 use crate::{
     dialect::Dialect,
+    operations::arguments::flag,
     wire::{self, Reply, Request, Result, Route, Target, WireOperation},
     xml,
 };
@@ -103,16 +104,6 @@ impl WireOperation for Put {
 
     fn render(_: &Request, (): ()) -> Result<Reply> {
         Ok(wire::empty(200))
-    }
-}
-
-/// Absent is off.
-fn flag(text: Option<String>) -> Result<bool> {
-    match text.as_deref().map(str::trim) {
-        None => Ok(false),
-        Some(text) if text.eq_ignore_ascii_case("true") => Ok(true),
-        Some(text) if text.eq_ignore_ascii_case("false") => Ok(false),
-        Some(_) => Err(Error::from(Condition::MalformedXml)),
     }
 }
 

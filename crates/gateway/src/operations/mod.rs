@@ -8,7 +8,8 @@ mod arguments;
 mod attributes;
 pub mod bucket;
 pub mod bucket_access_block;
-pub mod bucket_policy;
+pub mod bucket_cors;
+mod bucket_policy;
 pub mod bucket_versioning;
 mod checksums;
 mod conditions;
@@ -54,6 +55,9 @@ static SERVED: &[Entry] = &[
     entry::<bucket_access_block::Delete>(),
     entry::<bucket_access_block::Get>(),
     entry::<bucket_access_block::Put>(),
+    entry::<bucket_cors::Delete>(),
+    entry::<bucket_cors::Get>(),
+    entry::<bucket_cors::Put>(),
     entry::<bucket_policy::Delete>(),
     entry::<bucket_policy::Get>(),
     entry::<bucket_policy::GetStatus>(),

@@ -59,7 +59,6 @@ const fn named(oss_name: &'static str, entry: Entry) -> Entry {
 pub static TABLE: &[Entry] = &[
     // Both protocols.
     bucket("PUT", "PutBucketAcl", &["acl"], NOT_KEPT),
-    bucket("PUT", "PutBucketCors", &["cors"], NOT_KEPT),
     bucket("PUT", "PutBucketEncryption", &["encryption"], NOT_KEPT),
     named("PutBucketLifecycle",
         bucket("PUT", "PutBucketLifecycleConfiguration", &["lifecycle"], NOT_KEPT)),
