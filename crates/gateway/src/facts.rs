@@ -67,6 +67,11 @@ pub fn signature(verified: &Verified, now_ms: i64) -> Signature {
     }
 }
 
+/// How a form was signed.
+pub fn form_signature(verified: &Verified, now_ms: i64) -> Signature {
+    Signature { place: "POST", ..signature(verified, now_ms) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

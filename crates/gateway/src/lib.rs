@@ -21,6 +21,7 @@ pub mod dialect;
 mod encoding;
 mod errors;
 mod facts;
+mod form;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;

@@ -14,20 +14,24 @@ use model::{
     policy::{Facts as CallerFacts, Principal},
     records::Account,
 };
-use service::{Caller, Error};
+use service::{Caller, Error, Identity};
 use tracing::Instrument as _;
 
 use crate::{
     address::{self, Address},
-    admin, cors,
+    admin,
+    body::Expected,
+    cors,
     dialect::{self, Dialect},
     encoding::query_pairs,
     errors::{self, Facts},
-    facts, health,
+    facts,
+    form::{self, Form, PostPolicy},
+    health,
     http::{Activity, Gateway, Head, respond},
     metrics,
     operations::{absent, table},
-    signature::{self, SignedRequest, Verified},
+    signature::{self, Claim, Refusal, SignedRequest, Verified},
     wire::{
         Arriving, Entry, Found, Handler, Query, Reply, Request, Result, Target, Wanted, find,
         hoisted,
@@ -117,6 +121,9 @@ impl<'g> Exchange<'g> {
         if admin::is_ours(&request.address) {
             self.operation = "Admin";
             return admin::reply(&mut request, self.gateway).await;
+        }
+        if form::is_form(&request) {
+            self.read_form(&mut request).await?;
         }
         let entry = self.find(&request)?;
         let service = &self.gateway.service;
@@ -230,6 +237,7 @@ impl<'g> Exchange<'g> {
             presence: self.gateway.presence.clone(),
             arriving,
             wanted_body: false,
+            form: None,
             noted: None,
             address,
         })
@@ -241,6 +249,14 @@ impl<'g> Exchange<'g> {
         signed: &SignedRequest<'_>,
     ) -> Result<Option<(Verified, Account, String)>> {
         let Some(claim) = signature::claim(signed)? else { return Ok(None) };
+        let identity = self.identify(&claim).await?;
+        let now = self.gateway.service.clock().now();
+        let verified = claim.verify(signed, &identity.secret, now)?;
+        Ok(Some((verified, identity.account, claim.access_key)))
+    }
+
+    /// Who a claim says has signed: nothing is proven yet.
+    async fn identify(&self, claim: &Claim) -> Result<Identity> {
         if claim.session_token.is_some() {
             return Err(Condition::InvalidSecurityToken.into());
         }
@@ -253,10 +269,48 @@ impl<'g> Exchange<'g> {
             let detail =
                 format!("The {product} Access Key Id you provided does not exist in our records.");
             let error = Error::new(Condition::InvalidAccessKeyId, detail);
-            return Err(error.field(self.dialect.access_key_element(), claim.access_key));
+            return Err(error.field(self.dialect.access_key_element(), &claim.access_key));
         };
-        let verified = claim.verify(signed, &identity.secret, service.clock().now())?;
-        Ok(Some((verified, identity.account, claim.access_key)))
+        Ok(identity)
+    }
+
+    /// Reads the fields of a form, and takes for the caller who signed its policy.
+    async fn read_form(&mut self, request: &mut Request) -> Result<()> {
+        self.operation = "PostObject";
+        let mut form = Form::read(request).await?;
+        self.dialect = form.dialect().unwrap_or(self.dialect);
+        request.dialect = self.dialect;
+        let missing = |name| {
+            let error = form::missing(name);
+            Refusal::argument(error.detail.unwrap_or_default(), name, "")
+        };
+        let claim = signature::claim_form(&|name: &str| form.field(name), &missing)?;
+        let now = self.gateway.service.clock().now();
+        let text = form.field("policy").unwrap_or_default();
+        let mut range = None;
+        let mut signed = None;
+        if let Some(claim) = claim {
+            let identity = self.identify(&claim).await?;
+            let verified = claim.verify_form(text, &identity.secret)?;
+            let policy = PostPolicy::parse(text)?;
+            let (bucket, key) = (request.bucket()?, form.key()?);
+            policy.check(self.dialect, form.fields(), (bucket.as_str(), &key), now)?;
+            range = policy.range;
+            request.caller = self.caller(Some(identity.account), Some(claim.access_key.clone()));
+            signed = Some(verified);
+        }
+        request.headers = form.headers(self.dialect)?;
+        let facts = &mut request.caller.facts;
+        facts.request =
+            facts::request(self.dialect, &request.address, &request.query, &request.headers);
+        facts.request_tags = facts::tags(self.dialect, &request.headers);
+        facts.signature = signed.as_ref().map(|it| facts::form_signature(it, facts.now_ms));
+        request.verified = signed;
+        let expected =
+            Expected::read(&request.headers, self.dialect, &signature::Payload::Unsigned)?;
+        form.file.expect(expected, range);
+        request.form = Some(form);
+        Ok(())
     }
 
     /// The caller, with all that policies may ask.

@@ -28,6 +28,7 @@ use crate::{
     address::{Address, Style},
     dialect::Dialect,
     encoding,
+    form::Form,
     signature::{Payload, Refusal, Verified},
 };
 
@@ -35,7 +36,7 @@ use crate::{
 pub use document::parse as parse_document;
 pub use entry::{Entry, Handler, WireOperation, entry};
 pub use hoisted::hoisted;
-pub use payload::Arriving;
+pub use payload::{Arriving, judge};
 pub use query::Query;
 pub use reply::{Chunks, Reply, ReplyBody, empty, endless, object, xml};
 pub use route::{Found, Route, Target, Wanted, find};
@@ -74,6 +75,8 @@ pub struct Request {
     pub arriving: Option<Arriving>,
     /// An operation asked for the body while there was none yet.
     pub wanted_body: bool,
+    /// The form that its body is, once its fields were read.
+    pub form: Option<Form>,
     /// What parsing left for rendering; `None` at first.
     pub noted: Option<Box<dyn Any>>,
 }
@@ -93,7 +96,14 @@ impl Request {
     /// # Errors
     /// `InvalidObjectName`, `KeyTooLong`.
     pub fn key(&self) -> Result<ObjectKey> {
-        let key = self.address.key.as_deref().unwrap_or_default();
+        self.object_key(self.address.key.as_deref().unwrap_or_default())
+    }
+
+    /// A key that stands elsewhere than in the address.
+    ///
+    /// # Errors
+    /// As [`Self::key`].
+    pub fn object_key(&self, key: &str) -> Result<ObjectKey> {
         let writes = matches!(self.method, Method::PUT | Method::POST);
         let beyond_oss = key.starts_with(['/', '\\']) || key.len() > KEY_BYTES_MAX_OSS;
         if self.dialect == Dialect::Oss && writes && beyond_oss {

@@ -65,3 +65,6 @@ pub const POLICY_STATEMENTS_MAX: usize = 250;
 pub const POLICY_VALUES_MAX: usize = 2000;
 /// Text of all policies that are kept compiled. What they take in memory is a few times that.
 pub const POLICY_CACHE_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Names and values of all fields of a browser form before its file. Source: S3 "POST Object".
+pub const FORM_FIELDS_BYTES_MAX: usize = 20 * 1024;

@@ -63,6 +63,8 @@ table! {
         "Request has expired";
     FileAlreadyExists: 409 "FileAlreadyExists",
         "The object you specified already exists and can not be overwritten.";
+    FormFieldsTooLarge: 400 "MaxPostPreDataLengthExceededError" / "FieldItemTooLong",
+        "Your POST request fields preceding the upload file were too large.";
     IllegalVersioningConfiguration: 400
         "IllegalVersioningConfigurationException" / "InvalidArgument",
         "The Versioning element must be specified";
@@ -93,6 +95,8 @@ table! {
         "The requested partnumber is not satisfiable";
     InvalidPartOrder: 400 "InvalidPartOrder",
         "The list of parts was not in ascending order. Parts must be ordered by part number.";
+    InvalidPostPolicy: 400 "InvalidPolicyDocument",
+        "The content of the form does not meet the conditions specified in the policy document.";
     InvalidRange: 416 "InvalidRange",
         "The requested range is not satisfiable";
     InvalidRequest: 400 "InvalidRequest",
@@ -105,6 +109,8 @@ table! {
         "Couldn't parse the specified URI.";
     KeyTooLong: 400 "KeyTooLongError" / "InvalidObjectName",
         "Your key is too long";
+    MalformedForm: 400 "MalformedPOSTRequest",
+        "The body of your POST request is not well-formed multipart/form-data.";
     MalformedPolicy: 400 "MalformedPolicy" / "InvalidPolicyDocument",
         "The policy is not in the valid JSON format";
     MalformedTrailer: 400 "MalformedTrailerError" / "InvalidArgument",
@@ -170,6 +176,8 @@ table! {
         "The WORM Configuration does not exist.";
     NotImplemented: 501 "NotImplemented",
         "A header or query you provided requested a function that is not implemented.";
+    NotOneFile: 400 "IncorrectNumberOfFilesInPostRequest" / "IncorrectNumberOfFilesInPOSTRequest",
+        "POST requires exactly one file upload per request.";
     NotModified: 304 "NotModified",
         "Not Modified";
     OutOfSpace: 507 "InsufficientStorage",

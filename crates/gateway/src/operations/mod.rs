@@ -4,7 +4,7 @@
 
 pub mod absent;
 mod answers;
-mod arguments;
+pub mod arguments;
 mod attributes;
 pub mod bucket;
 pub mod bucket_access_block;
@@ -18,6 +18,7 @@ pub mod multipart;
 pub mod object_attributes;
 pub mod object_copy;
 pub mod object_delete;
+pub mod object_form;
 pub mod object_list;
 pub mod object_read;
 pub mod object_write;
@@ -77,6 +78,7 @@ static SERVED: &[Entry] = &[
     entry::<object_copy::Copy>(),
     entry::<object_delete::Delete>(),
     entry::<object_delete::DeleteMany>(),
+    entry::<object_form::Post>(),
     entry::<object_list::List>(),
     entry::<object_list::ListV2>(),
     entry::<object_list::ListVersions>(),

@@ -66,7 +66,6 @@ pub static TABLE: &[Entry] = &[
     bucket("PUT", "PutBucketRequestPayment", &["requestPayment"], NOT_KEPT),
     named("PutBucketTags", bucket("PUT", "PutBucketTagging", &["tagging"], NOT_KEPT)),
     bucket("PUT", "PutBucketWebsite", &["website"], NOT_KEPT),
-    bucket("POST", "PostObject", &[], TO_COME),
     object("PUT", "PutObjectAcl", &["acl"], NOT_KEPT),
     object("PUT", "PutObjectTagging", &["tagging"], NOT_KEPT),
     object("PUT", "PutObjectRetention", &["retention"], NOT_KEPT),

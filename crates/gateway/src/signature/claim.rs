@@ -140,7 +140,7 @@ impl Claim {
         }
     }
 
-    fn check_day(&self) -> Result<(), Refusal> {
+    pub(super) fn check_day(&self) -> Result<(), Refusal> {
         let (Some(scope), Some(moment)) = (&self.scope, self.moment()) else { return Ok(()) };
         if scope.day == moment.day() {
             return Ok(());

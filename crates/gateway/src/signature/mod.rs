@@ -11,6 +11,7 @@
 
 mod canonical;
 mod claim;
+mod form;
 mod mac;
 mod oss_v1;
 mod oss_v2;
@@ -33,6 +34,7 @@ use actix_web::http::header::HeaderMap;
 use crate::address::Address;
 
 pub use claim::{Claim, Verified, claim};
+pub use form::claim_form;
 pub use payload::{ChunkSigning, Payload, Streaming, unsigned_payload};
 pub use refusal::Refusal;
 pub use scheme::{Scheme, scheme};

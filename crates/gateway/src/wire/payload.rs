@@ -261,20 +261,26 @@ impl Body for Incoming {
     }
 
     fn check(&mut self, digests: &Digests) -> Result<()> {
-        let computed = |algorithm| match algorithm {
-            Algorithm::Md5 => Some(digests.md5.to_vec()),
-            Algorithm::Sha256 if digests.sha256.is_some() => {
-                digests.sha256.map(|value| value.to_vec())
-            }
-            _ => {
-                let found = digests.checksum.as_ref();
-                found
-                    .filter(|checksum| checksum.algorithm == algorithm)
-                    .map(|checksum| checksum.value.clone())
-            }
-        };
-        Ok(self.expected.check(digests.size_bytes, computed)?)
+        judge(&self.expected, digests)
     }
+}
+
+/// Compares a body that has come in with what was said of it.
+///
+/// # Errors
+/// As of [`Expected::check`].
+pub fn judge(expected: &Expected, digests: &Digests) -> Result<()> {
+    let computed = |algorithm| match algorithm {
+        Algorithm::Md5 => Some(digests.md5.to_vec()),
+        Algorithm::Sha256 if digests.sha256.is_some() => digests.sha256.map(|value| value.to_vec()),
+        _ => {
+            let found = digests.checksum.as_ref();
+            found
+                .filter(|checksum| checksum.algorithm == algorithm)
+                .map(|checksum| checksum.value.clone())
+        }
+    };
+    Ok(expected.check(digests.size_bytes, computed)?)
 }
 
 #[cfg(test)]

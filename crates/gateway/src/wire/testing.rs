@@ -63,6 +63,7 @@ pub fn try_request(
         presence: Arc::new(Presence { region: "us-east-1".to_owned(), public_url: None }),
         arriving: Some(Arriving::new(payload, true, Patience::default(), received, None)),
         wanted_body: false,
+        form: None,
         noted: None,
     })
 }
