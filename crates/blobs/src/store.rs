@@ -174,6 +174,11 @@ impl Blobs {
         }
     }
 
+    /// Whether a directory is one of the store, absent or not.
+    pub fn knows(&self, directory: DirectoryId) -> bool {
+        self.inner.member(directory).is_some()
+    }
+
     /// Uses a directory no longer, whatever is in it.
     pub async fn forget(&self, directory: DirectoryId) {
         let Some(member) = self.inner.member(directory) else { return };

@@ -160,6 +160,16 @@ pub(crate) fn segments(location: &Location) -> Vec<(Vec<u8>, u64)> {
     counted.map(|(key, bytes)| (key.encode().to_vec(), bytes)).collect()
 }
 
+impl Service {
+    /// The segments that a blob leaves, as metadata counts them: the counters of a directory went
+    /// with it, and must not come back below zero.
+    pub(crate) fn left_segments(&self, location: &Location) -> Vec<(Vec<u8>, u64)> {
+        let counted = location.segments().into_iter();
+        let counted = counted.filter(|(key, _)| self.blobs.knows(key.directory));
+        counted.map(|(key, bytes)| (key.encode().to_vec(), bytes)).collect()
+    }
+}
+
 /// A blob as metadata names it where it is not a content.
 pub(crate) fn part_blob(location: &Location) -> metadata::PartBlob {
     let (id, segments) = (location.blob.0, segments(location));

@@ -248,8 +248,9 @@ impl Service {
         if let Err(error) = self.blobs.disown(id).await {
             tracing::warn!(directory = %id, %error, "directory cannot be marked as removed");
         }
-        self.metadata.forget_directory(&known.id).await?;
+        // In this order: from now on nobody counts anything out of its segments.
         self.blobs.forget(id).await;
+        self.metadata.forget_directory(&known.id).await?;
         tracing::info!(directory = %id, path = known.path, "directory removed from the store");
         Ok(())
     }

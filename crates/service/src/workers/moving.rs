@@ -30,7 +30,7 @@ impl Service {
             id: from.blob.0,
             from: &from.encode(),
             to: &to.encode(),
-            from_segments: &segments(from),
+            from_segments: &self.left_segments(from),
             to_segments: &segments(to),
             only,
             left: left.copies.iter().any(|copy| copy.place == Place::File).then(|| left.encode()),

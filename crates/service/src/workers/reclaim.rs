@@ -10,7 +10,7 @@ use metadata::{FreedBlob, QueuedGarbage};
 use model::{UploadId, records::Garbage};
 
 use super::{Progress, Worker, moving::strays};
-use crate::{Error, Result, Service, contents::segments};
+use crate::{Error, Result, Service};
 
 /// Entries looked at in one step.
 const STEP_ENTRIES: usize = 500;
@@ -131,7 +131,7 @@ impl Service {
         for location in locations {
             let location = self.decode_location(location)?;
             self.blobs.remove(&location).await?;
-            freed.push(FreedBlob { segments: segments(&location) });
+            freed.push(FreedBlob { segments: self.left_segments(&location) });
         }
         Ok(self.metadata.dequeue(entry, &freed).await?)
     }

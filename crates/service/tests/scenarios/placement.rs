@@ -162,3 +162,29 @@ async fn only_the_root_account_changes_directories_and_only_an_empty_one_goes() 
     assert_eq!(left.len(), 2);
     assert_tidy(&store, 1).await;
 }
+
+/// What is freed later than its directory went is counted nowhere.
+#[tokio::test]
+async fn a_directory_may_go_before_what_was_in_it_is_freed() {
+    for seed in 0..4 {
+        let store = Store::new(seed).await;
+        let client = Client::with_bucket(&store, Versioning::Unversioned).await;
+        for number in 0..6 {
+            client.put(&format!("k{number}"), "small").await.expect("it is put");
+        }
+        client.put("read", "small").await.expect("it is put");
+        for number in 0..6 {
+            client.delete(&format!("k{number}")).await.expect("it goes");
+        }
+        // It holds back what is unnamed from now on.
+        let reader = client.open("read", VersionSelector::Latest).await.expect("it is read");
+        let mut workers = Workers::default();
+        while workers.reclaim(&store).await.expect("it steps") == Progress::More {}
+        client.drain(disk(0)).await.expect("two are left");
+        place(&mut Placement::default(), &store).await;
+        let remove = RemoveDisk { directory: disk(0), accept_loss: false };
+        client.as_root(remove).await.expect("it is empty");
+        drop(reader);
+        assert_tidy(&store, seed).await;
+    }
+}
