@@ -38,7 +38,7 @@ pub use notes::{Note, PlacementState, ScrubState};
 pub use queue::QueuedGarbage;
 pub use reckoning::{LiveBytes, References};
 pub use recount::{Recount, RecountPlace};
-pub use streams::{CurrentRows, Cursor, StreamedVersion};
+pub use streams::{CurrentRows, Cursor, StreamedObject, StreamedVersion};
 pub use transaction::Guard;
 pub use uploads::{CompletedContent, PartWritten};
 pub use usage::{Scope, Usage};

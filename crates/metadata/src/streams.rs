@@ -35,7 +35,7 @@ pub struct Cursor {
 
 const PAGE_ROWS_FIRST: usize = 16;
 /// After a jump another one is likely: a listing of prefixes looks at one key of each.
-const PAGE_ROWS_AFTER_JUMP: usize = 2;
+const PAGE_ROWS_AFTER_JUMP: usize = 1;
 const PAGE_ROWS_MAX: usize = 512;
 
 impl Cursor {
@@ -82,6 +82,21 @@ fn range(question: &Question, row: impl Fn(&[u8]) -> Vec<u8>) -> ScanRange {
     ScanRange { start: row(first.as_bytes()), end }
 }
 
+/// A current object that is decoded only if it is shown: most of those that fold are not.
+pub struct StreamedObject {
+    pub key: ObjectKey,
+    row_key: Vec<u8>,
+    row: crate::engine::Row,
+}
+
+impl StreamedObject {
+    /// # Errors
+    /// When the row is damaged.
+    pub fn version(&self) -> Result<Version> {
+        decode_row(&self.row_key, &self.row)
+    }
+}
+
 /// Current objects in order of key.
 pub struct CurrentStream {
     bucket: BucketId,
@@ -102,13 +117,13 @@ impl Metadata {
 }
 
 impl CurrentStream {
-    pub async fn next(&mut self, metadata: &Metadata) -> Result<Option<(ObjectKey, Version)>> {
+    pub async fn next(&mut self, metadata: &Metadata) -> Result<Option<StreamedObject>> {
         if self.cursor.peek(metadata).await?.is_none() {
             return Ok(None);
         }
         let Some((row_key, row)) = self.cursor.rows.pop_front() else { return Ok(None) };
         let key = keys::current_key(&row_key).ok_or(Error::Damaged { family: 'C' })?;
-        Ok(Some((key, decode_row(&row_key, &row)?)))
+        Ok(Some(StreamedObject { key, row_key, row }))
     }
 
     /// Leaves out every key that begins with `prefix`.

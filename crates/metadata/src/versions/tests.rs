@@ -167,7 +167,7 @@ impl Fixture {
     async fn current(&self) -> Option<VersionId> {
         let mut stream = self.metadata.current_stream(self.bucket.id, &Question::default());
         let next = stream.next(&self.metadata).await.expect("it streams");
-        next.map(|(_, version)| version.id)
+        next.map(|object| object.version().expect("it reads").id)
     }
 
     /// The versions in the form of the tables.

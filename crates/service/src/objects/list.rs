@@ -75,9 +75,12 @@ impl Operation for ListObjects {
         }
         let mut stream = service.metadata.current_stream(bucket.id, &self.question);
         let mut folder = Folder::new(&self.question);
-        while let Some((key, version)) = stream.next(&service.metadata).await? {
-            match folder.next(key.as_str()) {
-                Verdict::Take => page.entries.push((key, version)),
+        while let Some(object) = stream.next(&service.metadata).await? {
+            match folder.next(object.key.as_str()) {
+                Verdict::Take => {
+                    let version = object.version()?;
+                    page.entries.push((object.key, version));
+                }
                 Verdict::Fold(prefix) => {
                     stream.skip(&prefix);
                     page.prefixes.push(prefix);
