@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use rustix::buffer::spare_capacity;
 use rustix::fs::{AtFlags, Dir, FallocateFlags, FileType, Mode, OFlags};
 
+use crate::buffers::Buffer;
 use crate::disk::{Disk, DiskFuture, Entry, Space};
 use crate::error::{DirectoryError, Result};
 use crate::identifiers::{DirectoryId, StoreId};
@@ -135,8 +135,14 @@ struct Writing {
 
 #[derive(Default)]
 struct ReadFiles {
-    files: HashMap<String, (Arc<File>, u64)>,
+    files: HashMap<String, (Arc<ReadFile>, u64)>,
     uses: u64,
+}
+
+struct ReadFile {
+    file: File,
+    /// Reading notes no time of access, for which the disk might have to be waited for.
+    leaves_no_trace: bool,
 }
 
 impl DirectoryDisk {
@@ -202,7 +208,10 @@ impl Disk for DirectoryDisk {
     }
 
     fn write_at(&self, file: &str, offset: u64, parts: Vec<Bytes>) -> DiskFuture<()> {
-        self.write(file, move |shared, name| write_all(&shared.writing(name)?.file, offset, &parts))
+        self.write(file, move |shared, name| {
+            let writing = shared.writing(name)?;
+            write_all(&writing.file, offset, &parts)
+        })
     }
 
     fn sync(&self, file: &str) -> DiskFuture<()> {
@@ -223,7 +232,22 @@ impl Disk for DirectoryDisk {
     }
 
     fn read_at(&self, file: &str, offset: u64, length: usize) -> DiskFuture<Bytes> {
-        self.read(file, move |shared, name| read_up_to(&*shared.reading(name)?, offset, length))
+        let (shared, reads) = (Arc::clone(&self.shared), self.reads.clone());
+        let name = file.to_owned();
+        Box::pin(async move {
+            let mut buffer = Buffer::new(length);
+            // What is in memory is handed out by this thread; only a disk is waited for elsewhere.
+            if let Some(file) = shared.opened(&name).filter(|file| file.leaves_no_trace)
+                && buffer.read_cached(&file.file, offset)
+            {
+                return Ok(buffer.freeze());
+            }
+            let rest = move || {
+                buffer.read(&shared.reading(&name)?.file, offset)?;
+                Ok(buffer.freeze())
+            };
+            reads.run(rest).await
+        })
     }
 
     fn rename(&self, from: &str, to: &str) -> DiskFuture<()> {
@@ -301,17 +325,23 @@ impl Shared {
         held(&self.writing).get(name).cloned().ok_or_else(missing)
     }
 
-    fn reading(&self, name: &str) -> io::Result<Arc<File>> {
+    /// A file that is open for reading already.
+    fn opened(&self, name: &str) -> Option<Arc<ReadFile>> {
         let mut reading = held(&self.reading);
         reading.uses += 1;
         let now = reading.uses;
-        if let Some((file, used)) = reading.files.get_mut(name) {
-            *used = now;
-            return Ok(Arc::clone(file));
+        let (file, used) = reading.files.get_mut(name)?;
+        *used = now;
+        Some(Arc::clone(file))
+    }
+
+    fn reading(&self, name: &str) -> io::Result<Arc<ReadFile>> {
+        if let Some(file) = self.opened(name) {
+            return Ok(file);
         }
-        drop(reading);
-        let file = Arc::new(self.open(name, OFlags::RDONLY)?);
+        let file = Arc::new(self.open_to_read(name)?);
         let mut reading = held(&self.reading);
+        let now = reading.uses;
         if reading.files.len() >= OPEN_FILES_MAX {
             let oldest = reading.files.iter().min_by_key(|(_, (_, used))| *used);
             let oldest = oldest.map(|(name, _)| name.clone()).unwrap_or_default();
@@ -319,6 +349,18 @@ impl Shared {
         }
         reading.files.insert(name.to_owned(), (Arc::clone(&file), now));
         Ok(file)
+    }
+
+    fn open_to_read(&self, name: &str) -> io::Result<ReadFile> {
+        match self.open(name, OFlags::RDONLY | OFlags::NOATIME) {
+            Ok(file) => Ok(ReadFile { file, leaves_no_trace: true }),
+            // Only the owner of a file may ask for that.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                let file = self.open(name, OFlags::RDONLY)?;
+                Ok(ReadFile { file, leaves_no_trace: false })
+            }
+            Err(error) => Err(error),
+        }
     }
 
     fn sync_folder(&self, name: &str) -> io::Result<()> {
@@ -347,18 +389,4 @@ fn write_all(file: &File, mut offset: u64, parts: &[Bytes]) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-fn read_up_to(file: &File, offset: u64, length: usize) -> io::Result<Bytes> {
-    let mut bytes = Vec::with_capacity(length);
-    while bytes.len() < length {
-        let here = offset + bytes.len() as u64;
-        match rustix::io::pread(file, spare_capacity(&mut bytes), here) {
-            Ok(0) => break,
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    bytes.truncate(length);
-    Ok(bytes.into())
 }

@@ -3,10 +3,11 @@
 use std::collections::VecDeque;
 use std::io;
 use std::ops::Range;
+use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, FutureExt as _};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
@@ -22,8 +23,12 @@ use crate::location::{CopyAt, Location, Place};
 use crate::store::Inner;
 use crate::volume::{Volume, is_shortage};
 
-/// Chunks read at once: 1 MiB. One run is read ahead while the one before is handed out.
+/// Chunks read at once from a disk that is waited for: 1 MiB. One run is read ahead while the one
+/// before is handed out.
 const RUN_CHUNKS: u64 = 8;
+/// Chunks read at once as long as the bytes come from memory: few enough that the processor still
+/// has them at hand when they are checked and sent. Nothing is read ahead then.
+const READY_RUN_CHUNKS: u64 = 2;
 
 /// Times `slow_read` after which another copy is asked even if its directory is slow too.
 const SLOW_ROUNDS: u32 = 10;
@@ -41,6 +46,8 @@ pub struct BlobReader {
     order: Vec<usize>,
     ready: VecDeque<Bytes>,
     failure: Option<Error>,
+    /// The last run was there without waiting.
+    at_hand: bool,
     ahead: Option<JoinHandle<Run>>,
 }
 
@@ -49,6 +56,7 @@ struct Run {
     chunks: Vec<Bytes>,
     failure: Option<Error>,
     order: Vec<usize>,
+    at_hand: bool,
 }
 
 impl BlobReader {
@@ -71,6 +79,7 @@ impl BlobReader {
             order,
             ready: VecDeque::new(),
             failure: (!valid).then_some(Error::InvalidRange),
+            at_hand: true,
             ahead: None,
         }
     }
@@ -106,6 +115,7 @@ impl BlobReader {
                 chunks: Vec::new(),
                 failure: Some(Error::Unavailable(self.location.blob)),
                 order: Vec::new(),
+                at_hand: false,
             }),
             None => {
                 let chunks = self.next_run()?;
@@ -114,7 +124,8 @@ impl BlobReader {
         };
         self.order = run.order;
         self.failure = run.failure;
-        if self.failure.is_none() {
+        self.at_hand = run.at_hand;
+        if self.failure.is_none() && !self.at_hand {
             self.read_ahead();
         }
         let cut: Vec<Bytes> = run.chunks.into_iter().map(|chunk| self.cut(chunk)).collect();
@@ -126,7 +137,8 @@ impl BlobReader {
 
     fn next_run(&mut self) -> Option<Range<u64>> {
         let start = self.chunks.start;
-        let end = self.chunks.end.min(start + RUN_CHUNKS);
+        let most = if self.at_hand { READY_RUN_CHUNKS } else { RUN_CHUNKS };
+        let end = self.chunks.end.min(start + most);
         self.chunks.start = end;
         (start < end).then_some(start..end)
     }
@@ -175,8 +187,22 @@ impl From<io::Error> for Failure {
 /// Chunks of one copy; `None` for those that are damaged.
 pub(crate) type Fetched = std::result::Result<Vec<Option<Bytes>>, Failure>;
 
-/// Reads a run of chunks, from further copies as far as the first ones fail or are slow.
+/// Reads a run of chunks, and notes whether it came without waiting.
 async fn fetch(inner: &Inner, location: &Location, chunks: Range<u64>, order: Vec<usize>) -> Run {
+    let mut run = pin!(fetch_best(inner, location, chunks, order));
+    match run.as_mut().now_or_never() {
+        Some(run) => Run { at_hand: true, ..run },
+        None => run.await,
+    }
+}
+
+/// Reads a run of chunks, from further copies as far as the first ones fail or are slow.
+async fn fetch_best(
+    inner: &Inner,
+    location: &Location,
+    chunks: Range<u64>,
+    order: Vec<usize>,
+) -> Run {
     let length = usize::try_from(chunks.end - chunks.start).unwrap_or(0);
     let mut whole: Vec<Option<Bytes>> = vec![None; length];
     let mut failures: Vec<(usize, Failure)> = Vec::new();
@@ -218,7 +244,12 @@ async fn fetch(inner: &Inner, location: &Location, chunks: Range<u64>, order: Ve
     let bad = |index: &usize| slow.contains(index) || failures.iter().any(|(i, _)| i == index);
     let (last, mut order): (Vec<usize>, Vec<usize>) = order.into_iter().partition(bad);
     order.extend(last);
-    Run { chunks: whole.into_iter().map_while(|chunk| chunk).collect(), failure, order }
+    Run {
+        chunks: whole.into_iter().map_while(|chunk| chunk).collect(),
+        failure,
+        order,
+        at_hand: false,
+    }
 }
 
 async fn ask(
