@@ -11,6 +11,7 @@ use bytes::Bytes;
 use rustix::fs::{AtFlags, Dir, FallocateFlags, FileType, Mode, OFlags};
 
 use crate::buffers::Buffer;
+use crate::direct;
 use crate::disk::{Disk, DiskFuture, Entry, Space};
 use crate::error::{DirectoryError, Result};
 use crate::identifiers::{DirectoryId, StoreId};
@@ -129,6 +130,8 @@ struct Shared {
 
 struct Writing {
     file: File,
+    /// The same file past the page cache, once that was worth it; `None` inside if it cannot be.
+    direct: Mutex<Option<Option<Arc<File>>>>,
     /// The folder has been synced since the file got its name.
     name_synced: Mutex<bool>,
 }
@@ -185,7 +188,8 @@ impl Disk for DirectoryDisk {
         self.write(file, |shared, name| {
             let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
             let file = shared.open(name, flags)?;
-            let writing = Writing { file, name_synced: Mutex::new(false) };
+            let (direct, name_synced) = (Mutex::default(), Mutex::new(false));
+            let writing = Writing { file, direct, name_synced };
             held(&shared.writing).insert(name.to_owned(), Arc::new(writing));
             Ok(())
         })
@@ -210,6 +214,14 @@ impl Disk for DirectoryDisk {
     fn write_at(&self, file: &str, offset: u64, parts: Vec<Bytes>) -> DiskFuture<()> {
         self.write(file, move |shared, name| {
             let writing = shared.writing(name)?;
+            if direct::is_worth_it(parts.iter().map(Bytes::len).sum())
+                && let Some(direct) = shared.direct(name, &writing)
+            {
+                if !direct::write_all(&writing.file, &direct, offset, &parts)? {
+                    *held(&writing.direct) = Some(None);
+                }
+                return Ok(());
+            }
             write_all(&writing.file, offset, &parts)
         })
     }
@@ -323,6 +335,12 @@ impl Shared {
     fn writing(&self, name: &str) -> io::Result<Arc<Writing>> {
         let missing = || io::Error::new(io::ErrorKind::NotFound, "file is not open for writing");
         held(&self.writing).get(name).cloned().ok_or_else(missing)
+    }
+
+    /// A file that is being written, past the page cache; `None` if the file system cannot do that.
+    fn direct(&self, name: &str, writing: &Writing) -> Option<Arc<File>> {
+        let open = || Some(Arc::new(self.open(name, OFlags::WRONLY | OFlags::DIRECT).ok()?));
+        held(&writing.direct).get_or_insert_with(open).clone()
     }
 
     /// A file that is open for reading already.

@@ -12,6 +12,7 @@
 mod buffers;
 mod copying;
 mod damage;
+mod direct;
 mod directory;
 mod disk;
 mod error;
