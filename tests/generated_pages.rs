@@ -37,6 +37,7 @@ fn the_compatibility_pages_are_fresh() {
     use gateway::dialect::Dialect;
     fresh("docs/s3-compat.md", &gateway::operations::page(Dialect::S3));
     fresh("docs/oss-compat.md", &gateway::operations::page(Dialect::Oss));
+    fresh("docs/iam-compat.md", &gateway::iam::page());
 }
 
 /// What the pages say is served was shown by a client of that protocol.

@@ -13,6 +13,7 @@ class Account:
     canonical_id: str
     access_key: str
     secret_key: str
+    token: str | None = None
 
     def table(self) -> str:
         """This account as it stands in the configuration file."""

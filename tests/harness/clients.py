@@ -28,14 +28,31 @@ def s3_client(endpoint: str, account: Account | None = OWNER, region=REGION, **o
         region_name=region,
         aws_access_key_id=account.access_key if account else None,
         aws_secret_access_key=account.secret_key if account else None,
+        aws_session_token=account.token if account else None,
         verify=verify,
         config=Config(**(settings | options)),
+    )
+
+
+def query_client(name: str, endpoint: str, account: Account = OWNER):
+    """boto3's client of `iam` or `sts`."""
+    return _SESSION.client(
+        name,
+        endpoint_url=endpoint,
+        region_name=REGION,
+        aws_access_key_id=account.access_key,
+        aws_secret_access_key=account.secret_key,
+        aws_session_token=account.token,
+        config=Config(retries={"total_max_attempts": 1}),
     )
 
 
 def oss_auth(scheme: str, account: Account = OWNER):
     """The oss2 signer of scheme V1, V2 or V4."""
     kinds = {"V1": oss2.Auth, "V2": oss2.AuthV2, "V4": oss2.AuthV4}
+    if account.token:
+        keys = (account.access_key, account.secret_key, account.token)
+        return oss2.StsAuth(*keys, auth_version={"V1": "v1", "V2": "v2", "V4": "v4"}[scheme])
     return kinds[scheme](account.access_key, account.secret_key)
 
 

@@ -38,7 +38,7 @@ pub struct Facts<'f> {
 /// The HTTP status in `dialect`: the same in both but for the few named here.
 pub const fn status(condition: Condition, dialect: Dialect) -> u16 {
     match (condition, dialect) {
-        (Condition::InvalidSecurityToken, Dialect::Oss) => 403,
+        (Condition::InvalidSecurityToken | Condition::ExpiredToken, Dialect::Oss) => 403,
         _ => row(condition).0,
     }
 }

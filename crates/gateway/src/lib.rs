@@ -27,6 +27,7 @@ mod form;
 pub mod fuzzing;
 mod health;
 mod http;
+pub mod iam;
 mod metrics;
 pub mod operations;
 mod pipeline;

@@ -10,11 +10,13 @@ use actix_web::{dev::Payload, http::Method};
 use futures_util::FutureExt as _;
 use model::{
     Condition,
+    entities::KeyUse,
     environment::unix_ms,
+    limits::FORM_BYTES_MAX,
     policy::{Facts as CallerFacts, Principal},
-    records::Account,
 };
 use service::{Caller, Error, Identity};
+use sha2::{Digest as _, Sha256};
 use tracing::Instrument as _;
 
 use crate::{
@@ -29,9 +31,9 @@ use crate::{
     form::{self, Form, PostPolicy},
     health,
     http::{Activity, Gateway, Head, respond},
-    metrics,
+    iam, metrics,
     operations::{absent, table},
-    signature::{self, Claim, Refusal, SignedRequest, Verified},
+    signature::{self, Claim, Payload as Binding, Refusal, SignedRequest, Verified},
     wire::{
         Arriving, Entry, Found, Handler, Query, Reply, Request, Result, Target, Wanted, find,
         hoisted,
@@ -40,6 +42,9 @@ use crate::{
 
 /// How many parameters a query may have.
 const PARAMETERS_MAX: usize = 200;
+
+/// How many parameters a form may have.
+const FORM_PARAMETERS_MAX: usize = 4000;
 
 /// Answers a request, whatever happens.
 ///
@@ -96,13 +101,15 @@ struct Exchange<'g> {
     has_place: bool,
     /// What browsers are told besides.
     cors: cors::Headers,
+    /// A form for IAM or STS, which have errors of their own.
+    is_form: bool,
 }
 
 impl<'g> Exchange<'g> {
     fn new(gateway: &'g Arc<Gateway>, head: Head, has_place: bool) -> Self {
         let dialect = gateway.settings.default_dialect;
         let (address, operation, cors) = (None, "Unknown", cors::Headers::new());
-        Self { gateway, head, dialect, address, operation, has_place, cors }
+        Self { gateway, head, dialect, address, operation, has_place, cors, is_form: false }
     }
 
     async fn run(&mut self, arriving: Option<Arriving>) -> Result<Reply> {
@@ -117,7 +124,10 @@ impl<'g> Exchange<'g> {
             return cors::preflight(&self.gateway.service, &address, &self.head.headers).await;
         }
         self.tell_browsers(&address).await;
-        let mut request = self.verify(address, query, arriving).await?;
+        if self.is_form {
+            return self.form(address, query, arriving).await;
+        }
+        let mut request = self.verify(address, query, arriving, None).await?;
         if admin::is_ours(&request.address) {
             self.operation = "Admin";
             return admin::reply(&mut request, self.gateway).await;
@@ -139,11 +149,12 @@ impl<'g> Exchange<'g> {
     async fn admit(&mut self) -> Result<()> {
         let (address, query) = self.locate()?;
         self.refuse_without_place()?;
-        if self.head.method == Method::OPTIONS {
+        if self.head.method == Method::OPTIONS || self.is_form {
+            // The signature of a form for IAM is over the body: that must come first.
             return Ok(());
         }
         self.tell_browsers(&address).await;
-        let mut request = self.verify(address, query, None).await?;
+        let mut request = self.verify(address, query, None, None).await?;
         if admin::is_ours(&request.address) {
             return admin::permit(&request);
         }
@@ -160,6 +171,27 @@ impl<'g> Exchange<'g> {
         let (service, head) = (&self.gateway.service, &self.head);
         let method = head.method.as_str();
         self.cors = cors::headers(service, address, self.dialect, method, &head.headers).await;
+    }
+
+    /// Answers a form for IAM or STS.
+    async fn form(
+        &mut self,
+        address: Address,
+        query: Query,
+        arriving: Option<Arriving>,
+    ) -> Result<Reply> {
+        let arriving = arriving.ok_or(Condition::MissingRequestBody)?;
+        let body = arriving.whole(FORM_BYTES_MAX).await?;
+        refuse_many_in(&body)?;
+        let form = iam::Form::parse(&body)?;
+        self.operation = iam::action(&form).map_or("Unknown", |action| action.name());
+        let sha256: [u8; 32] = Sha256::digest(&body).into();
+        let request = self.verify(address, query, None, Some(sha256)).await?;
+        let bound = request.verified.is_none() || request.payload == Binding::Sha256(sha256);
+        if !bound {
+            return Err(Condition::ContentSha256Mismatch.into());
+        }
+        iam::reply(&request, &form, &self.gateway.service).await
     }
 
     fn refuse_without_place(&self) -> Result<()> {
@@ -182,6 +214,7 @@ impl<'g> Exchange<'g> {
         let endpoint = address.as_ref().map_or("", |address| &address.endpoint);
         self.dialect = dialect::detect(&head.headers, &pairs, endpoint, self.dialect)?;
         let address = address?;
+        self.is_form = iam::is_ours(self.dialect, &head.method, &address, &head.headers);
         self.address = Some(address.clone());
         Ok((address, Query::new(pairs)))
     }
@@ -192,6 +225,7 @@ impl<'g> Exchange<'g> {
         address: Address,
         query: Query,
         arriving: Option<Arriving>,
+        form_sha256: Option<[u8; 32]>,
     ) -> Result<Request> {
         let head = &self.head;
         let signed = SignedRequest {
@@ -200,18 +234,19 @@ impl<'g> Exchange<'g> {
             raw_query: &head.raw_query,
             headers: &head.headers,
             address: &address,
+            form_sha256,
         };
         let proven = self.prove(&signed).await?;
         let payload = match &proven {
             Some((verified, ..)) => verified.payload.clone(),
             None => signature::unsigned_payload(&head.headers, self.dialect)?,
         };
-        let (verified, account, access_key) = match proven {
-            Some((verified, account, key)) => (Some(verified), Some(account), Some(key)),
-            None => (None, None, None),
+        let (verified, signer) = match proven {
+            Some((verified, identity, key)) => (Some(verified), Some((identity, key))),
+            None => (None, None),
         };
         let headers = hoisted(verified.as_ref(), &head.headers, &query)?;
-        let mut caller = self.caller(account, access_key);
+        let mut caller = self.caller(signer);
         let facts = &mut caller.facts;
         facts.request = facts::request(self.dialect, &address, &query, &headers);
         facts.request_tags = facts::tags(self.dialect, &headers);
@@ -247,21 +282,20 @@ impl<'g> Exchange<'g> {
     async fn prove(
         &self,
         signed: &SignedRequest<'_>,
-    ) -> Result<Option<(Verified, Account, String)>> {
+    ) -> Result<Option<(Verified, Identity, String)>> {
         let Some(claim) = signature::claim(signed)? else { return Ok(None) };
         let identity = self.identify(&claim).await?;
         let now = self.gateway.service.clock().now();
         let verified = claim.verify(signed, &identity.secret, now)?;
-        Ok(Some((verified, identity.account, claim.access_key)))
+        self.note_use(&claim, &verified);
+        Ok(Some((verified, identity, claim.access_key)))
     }
 
     /// Who a claim says has signed: nothing is proven yet.
     async fn identify(&self, claim: &Claim) -> Result<Identity> {
-        if claim.session_token.is_some() {
-            return Err(Condition::InvalidSecurityToken.into());
-        }
         let service = &self.gateway.service;
-        let Some(identity) = service.identify(&claim.access_key).await? else {
+        let token = claim.session_token.as_deref();
+        let Some(identity) = service.identify(&claim.access_key, token).await? else {
             let product = match self.dialect {
                 Dialect::S3 => "AWS",
                 Dialect::Oss => "OSS",
@@ -296,7 +330,8 @@ impl<'g> Exchange<'g> {
             let (bucket, key) = (request.bucket()?, form.key()?);
             policy.check(self.dialect, form.fields(), (bucket.as_str(), &key), now)?;
             range = policy.range;
-            request.caller = self.caller(Some(identity.account), Some(claim.access_key.clone()));
+            self.note_use(&claim, &verified);
+            request.caller = self.caller(Some((identity, claim.access_key.clone())));
             signed = Some(verified);
         }
         request.headers = form.headers(self.dialect)?;
@@ -306,37 +341,58 @@ impl<'g> Exchange<'g> {
         facts.request_tags = facts::tags(self.dialect, &request.headers);
         facts.signature = signed.as_ref().map(|it| facts::form_signature(it, facts.now_ms));
         request.verified = signed;
-        let expected =
-            Expected::read(&request.headers, self.dialect, &signature::Payload::Unsigned)?;
+        let expected = Expected::read(&request.headers, self.dialect, &Binding::Unsigned)?;
         form.file.expect(expected, range);
         request.form = Some(form);
         Ok(())
     }
 
+    /// Remembers when the key was used; now and then that is written down, beside the request.
+    fn note_use(&self, claim: &Claim, verified: &Verified) {
+        if claim.session_token.is_some() {
+            return;
+        }
+        let service = self.gateway.service.clone();
+        let used = KeyUse {
+            at_ms: unix_ms(service.clock().now()),
+            service: verified.service.to_owned(),
+            region: verified.region.clone().unwrap_or_else(|| "N/A".to_owned()),
+        };
+        if service.note_use(&claim.access_key, &used) {
+            let access_key = claim.access_key.clone();
+            actix_rt::spawn(async move { service.write_use(&access_key, &used).await });
+        }
+    }
+
     /// The caller, with all that policies may ask.
-    fn caller(&self, account: Option<Account>, access_key: Option<String>) -> Caller {
+    fn caller(&self, signer: Option<(Identity, String)>) -> Caller {
         let head = &self.head;
         let text = |name: &str| {
             let value = head.headers.get(name)?;
             Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
         };
-        let principal = match &account {
-            Some(account) => Principal::Account(account.id.clone()),
-            None => Principal::Anonymous,
-        };
         let facts = CallerFacts {
-            principal,
-            root: account.as_ref().is_some_and(|account| account.root),
-            canonical_id: account.as_ref().map(|account| account.canonical_id.clone()),
+            principal: Principal::Anonymous,
             source: head.source,
             now_ms: unix_ms(self.gateway.service.clock().now()),
             secure: head.secure,
             user_agent: text("user-agent"),
             referer: text("referer"),
-            access_key,
             ..CallerFacts::system("", 0)
         };
-        Caller::from_facts(facts, account)
+        let Some((identity, access_key)) = signer else { return Caller::from_facts(facts, None) };
+        let Identity { account, principal, groups, tags, standing, token_issued_ms, .. } = identity;
+        let facts = CallerFacts {
+            root: account.root && matches!(principal, Principal::Account(_)),
+            canonical_id: Some(account.canonical_id.clone()),
+            principal,
+            groups,
+            principal_tags: tags,
+            token_issued_ms,
+            access_key: Some(access_key),
+            ..facts
+        };
+        Caller { standing, ..Caller::from_facts(facts, Some(account)) }
     }
 
     /// Finds the operation; who asks anonymously for none is not told so.
@@ -380,6 +436,7 @@ impl<'g> Exchange<'g> {
     ) -> Response<BoxBody> {
         let (mut reply, error) = match outcome {
             Ok(reply) => (reply, None),
+            Err(error) if self.is_form => (iam::error_reply(&self.head.id.0, &error), Some(error)),
             Err(error) => (errors::reply(&self.facts(), &error), Some(error)),
         };
         reply.headers.append(&mut self.cors);
@@ -408,6 +465,15 @@ impl<'g> Exchange<'g> {
             key: address.and_then(|address| address.key.as_deref()),
         }
     }
+}
+
+/// The same for a form, which may hold long lists.
+fn refuse_many_in(body: &[u8]) -> Result<()> {
+    if body.iter().filter(|byte| **byte == b'&').count() < FORM_PARAMETERS_MAX {
+        return Ok(());
+    }
+    let detail = format!("The form has more than {FORM_PARAMETERS_MAX} parameters.");
+    Err(Error::new(Condition::InvalidInput, detail))
 }
 
 /// Refuses a query that only costs time: no operation has nearly as many parameters.

@@ -1,6 +1,9 @@
 //! Writing XML documents. Reading them, with limits, is in `wire::document`.
 
-use std::fmt::{Display, Write as _};
+use std::{
+    borrow::Cow,
+    fmt::{Display, Write as _},
+};
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -14,7 +17,7 @@ pub const S3_NAMESPACE: &str = "http://s3.amazonaws.com/doc/2006-03-01/";
 pub struct Writer {
     text: String,
     /// Elements not closed yet, the root first.
-    open: Vec<&'static str>,
+    open: Vec<Cow<'static, str>>,
 }
 
 /// A document of `dialect` with the namespace that belongs to it.
@@ -26,7 +29,7 @@ pub fn document(dialect: Dialect, root: &'static str) -> Writer {
 }
 
 impl Writer {
-    pub fn new(root: &'static str, namespace: Option<&str>) -> Self {
+    pub fn new(root: impl Into<Cow<'static, str>>, namespace: Option<&str>) -> Self {
         let text = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
         let mut writer = Self { text, open: Vec::new() };
         match namespace {
@@ -37,14 +40,19 @@ impl Writer {
     }
 
     /// Opens an element; [`Self::close`] ends it.
-    pub fn open(&mut self, name: &'static str) -> &mut Self {
+    pub fn open(&mut self, name: impl Into<Cow<'static, str>>) -> &mut Self {
         self.open_with(name, &[])
     }
 
     /// Opens an element with attributes.
-    pub fn open_with(&mut self, name: &'static str, attributes: &[(&str, &str)]) -> &mut Self {
+    pub fn open_with(
+        &mut self,
+        name: impl Into<Cow<'static, str>>,
+        attributes: &[(&str, &str)],
+    ) -> &mut Self {
+        let name = name.into();
         self.text.push('<');
-        self.text.push_str(name);
+        self.text.push_str(&name);
         for (attribute, value) in attributes {
             self.text.push(' ');
             self.text.push_str(attribute);
@@ -60,7 +68,7 @@ impl Writer {
     /// Ends the element opened last.
     pub fn close(&mut self) -> &mut Self {
         if let Some(name) = self.open.pop() {
-            self.end(name);
+            self.end(&name);
         }
         self
     }

@@ -10,7 +10,7 @@ use crate::{
     Metadata, Result,
     engine::Direction,
     keys,
-    transaction::{Draft, Try, decode_row},
+    transaction::{Draft, Try},
     usage::Scope,
 };
 
@@ -28,25 +28,12 @@ impl Metadata {
 
     /// All accounts, in order of id.
     pub async fn accounts(&self) -> Result<Vec<Account>> {
-        self.all(keys::ACCOUNT).await
+        self.all(keys::within(vec![keys::ACCOUNT])).await
     }
 
     /// All access keys, in order of name.
     pub async fn access_keys(&self) -> Result<Vec<AccessKey>> {
-        self.all(keys::ACCESS_KEY).await
-    }
-
-    async fn all<T: for<'b> minicbor::Decode<'b, ()>>(&self, family: u8) -> Result<Vec<T>> {
-        let mut records = Vec::new();
-        let mut rest = Some(keys::within(vec![family]));
-        while let Some(range) = rest {
-            let page = self.engine.scan(&range, 500, Direction::Forward).await?;
-            for (key, row) in &page.rows {
-                records.push(decode_row(key, row)?);
-            }
-            rest = page.next;
-        }
-        Ok(records)
+        self.all(keys::within(vec![keys::ACCESS_KEY])).await
     }
 
     /// Creates an account with its keys.
@@ -76,7 +63,7 @@ impl Metadata {
         .await
     }
 
-    /// Deletes an account and its keys.
+    /// Deletes an account with its keys, users, groups, roles and policies.
     ///
     /// # Errors
     /// [`Condition::NoSuchAccount`]; [`Condition::BucketNotEmpty`] while it owns a bucket;
@@ -94,13 +81,23 @@ impl Metadata {
             if !self.engine.scan(&owned, 1, Direction::Forward).await?.rows.is_empty() {
                 return Err(Condition::BucketNotEmpty.into());
             }
+            let (entities, policies) = (keys::account_entities(id), keys::managed_policies(id));
+            for range in [&entities, &policies] {
+                if !self.engine.scan(range, 1, Direction::Forward).await?.rows.is_empty() {
+                    self.delete_entities(id).await?;
+                }
+            }
             let mut draft = Draft::reclaiming();
             draft.expect(&guard);
             draft.expect_empty(owned);
+            draft.expect_empty(entities);
+            draft.expect_empty(policies);
             draft.delete(keys::account(id));
+            draft.delete(keys::entity_revision(id));
             for key in self.access_keys().await? {
                 if key.account == *id {
                     draft.delete(keys::access_key(&key.access_key));
+                    draft.delete(keys::key_use(&key.access_key));
                 }
             }
             Scope::Account(id.clone()).keys().into_iter().for_each(|key| draft.delete(key));

@@ -25,11 +25,16 @@
 //! | `u` | scope, see `usage` | counter |
 //! | `L` | incarnation id | start, and whether it ended |
 //! | `M` | name | facts about the store |
+//! | `e` | account, end, kind (0 user, 1 group, 2 role), name in lower case | `Entity` |
+//! | `m` | account, end, name in lower case | `ManagedPolicy` |
+//! | `v` | account id | revision of the account's entities and policies |
+//! | `k` | access key | `KeyUse`: when it was used last |
 //! | `N` | bucket id | `Recount`: its bytes are being brought to another number of copies |
 //!
 //! Variable text that is not last is escaped: NUL becomes `00 01`, and `00 00` ends it.
 
 use model::{
+    entities::EntityKind,
     names::{AccountId, BucketId, BucketName, ContentId, ObjectKey, UploadId},
     records::DocumentKind,
 };
@@ -59,6 +64,10 @@ pub const SEGMENT: u8 = b'S';
 pub const USAGE: u8 = b'u';
 pub const LEASE: u8 = b'L';
 pub const FACT: u8 = b'M';
+pub const ENTITY: u8 = b'e';
+pub const MANAGED_POLICY: u8 = b'm';
+pub const ENTITY_REVISION: u8 = b'v';
+pub const KEY_USE: u8 = b'k';
 pub const RECOUNT: u8 = b'N';
 
 /// `prefix` followed by `parts`.
@@ -119,6 +128,46 @@ pub fn account(id: &AccountId) -> Vec<u8> {
 
 pub fn access_key(name: &str) -> Vec<u8> {
     join(ACCESS_KEY, &[name.as_bytes()])
+}
+
+/// Names differ by more than the case of their letters.
+pub fn entity(account: &AccountId, kind: EntityKind, name: &str) -> Vec<u8> {
+    let mut row = entities(account, kind).start;
+    row.extend_from_slice(name.to_lowercase().as_bytes());
+    row
+}
+
+/// All of a kind.
+pub fn entities(account: &AccountId, kind: EntityKind) -> ScanRange {
+    let kind = match kind {
+        EntityKind::User => 0,
+        EntityKind::Group => 1,
+        EntityKind::Role => 2,
+    };
+    within(join(ENTITY, &[&ended(account.as_str().as_bytes()), &[kind]]))
+}
+
+/// Of every kind.
+pub fn account_entities(account: &AccountId) -> ScanRange {
+    within(join(ENTITY, &[&ended(account.as_str().as_bytes())]))
+}
+
+pub fn managed_policy(account: &AccountId, name: &str) -> Vec<u8> {
+    let mut row = managed_policies(account).start;
+    row.extend_from_slice(name.to_lowercase().as_bytes());
+    row
+}
+
+pub fn managed_policies(account: &AccountId) -> ScanRange {
+    within(join(MANAGED_POLICY, &[&ended(account.as_str().as_bytes())]))
+}
+
+pub fn entity_revision(account: &AccountId) -> Vec<u8> {
+    join(ENTITY_REVISION, &[account.as_str().as_bytes()])
+}
+
+pub fn key_use(access_key: &str) -> Vec<u8> {
+    join(KEY_USE, &[access_key.as_bytes()])
 }
 
 pub fn bucket(name: &BucketName) -> Vec<u8> {

@@ -11,6 +11,7 @@ mod codec;
 mod contents;
 mod directories;
 mod documents;
+mod entities;
 mod error;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
@@ -32,6 +33,7 @@ pub use blobs::{FreedBlob, Move, NamedBlob, NamedPage, OnlyVersion, PartBlob};
 pub use buckets::Created;
 pub use contents::NewContent;
 pub use directories::{Draining, KnownDirectory, METADATA_DIRECTORIES_MAX};
+pub use entities::EntityChanges;
 pub use error::{Error, Result};
 pub use leases::{Incarnation, Life};
 pub use notes::{Note, PlacementState, ScrubState};

@@ -5,6 +5,7 @@
 pub mod checksums;
 pub mod condition;
 pub mod cors;
+pub mod entities;
 pub mod environment;
 pub mod limits;
 pub mod listing;

@@ -68,3 +68,45 @@ pub const POLICY_CACHE_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// Names and values of all fields of a browser form before its file. Source: S3 "POST Object".
 pub const FORM_FIELDS_BYTES_MAX: usize = 20 * 1024;
+/// Users of an account, and as many groups and roles. Source: "IAM and AWS STS quotas" for users.
+pub const ENTITIES_PER_ACCOUNT_MAX: usize = 5000;
+/// Tags of a user, role or managed policy. Source: "IAM and AWS STS quotas".
+pub const ENTITY_TAGS_MAX: usize = 50;
+/// Groups a user is in. Source: "IAM and AWS STS quotas".
+pub const GROUPS_PER_USER_MAX: usize = 10;
+/// Access keys of a user. Source: "IAM and AWS STS quotas".
+pub const KEYS_PER_USER_MAX: usize = 2;
+/// Managed policies of an account. Source: "IAM and AWS STS quotas".
+pub const MANAGED_POLICIES_MAX: usize = 1500;
+/// Managed policies at one entity. Source: "IAM and AWS STS quotas", the highest there is.
+pub const ATTACHED_POLICIES_MAX: usize = 20;
+/// Versions of a managed policy. Source: "IAM and AWS STS quotas".
+pub const POLICY_VERSIONS_MAX: usize = 5;
+/// Letters of a managed policy without blanks. Source: "IAM and AWS STS quotas".
+pub const MANAGED_POLICY_BYTES_MAX: usize = 6144;
+/// Letters of all own policies of a user without blanks. Source: "IAM and AWS STS quotas".
+pub const INLINE_BYTES_MAX_USER: usize = 2048;
+/// The same of a group.
+pub const INLINE_BYTES_MAX_GROUP: usize = 5120;
+/// The same of a role.
+pub const INLINE_BYTES_MAX_ROLE: usize = 10_240;
+/// Letters of the policy that says who may take on a role. Source: "IAM and AWS STS quotas".
+pub const TRUST_POLICY_BYTES_MAX: usize = 4096;
+/// What the longest session of a role may be set to. Source: IAM CreateRole.
+pub const ROLE_SESSION_SECONDS: std::ops::RangeInclusive<u32> = 3600..=43_200;
+/// Length of a role's session, unless asked for otherwise. Source: STS `AssumeRole`.
+pub const SESSION_SECONDS_ROLE: i64 = 3600;
+/// Longest session of a role that a session takes on. Source: "Role chaining".
+pub const SESSION_SECONDS_CHAINED: i64 = 3600;
+/// Length of a user's session. Source: STS `GetSessionToken`.
+pub const SESSION_SECONDS: std::ops::RangeInclusive<i64> = 900..=129_600;
+/// Longest session of an account itself. Source: STS `GetSessionToken`.
+pub const SESSION_SECONDS_ACCOUNT: i64 = 3600;
+/// Managed policies that limit one session. Source: STS `AssumeRole`.
+pub const SESSION_POLICIES_MAX: usize = 10;
+/// All policies of a session together; a token travels in a header. Source: STS `AssumeRole`.
+pub const SESSION_POLICY_BYTES_MAX: usize = 2048;
+/// Name of somebody to whom rights are lent. Source: STS `GetFederationToken`.
+pub const FEDERATION_NAME_BYTES: std::ops::RangeInclusive<usize> = 2..=32;
+/// Largest body of a form.
+pub const FORM_BYTES_MAX: usize = 256 * 1024;

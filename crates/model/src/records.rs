@@ -27,7 +27,8 @@ pub struct Account {
     pub root: bool,
 }
 
-/// A key pair of an account. The secret is sealed under the store's master key.
+/// A key pair of an account or of one of its users. The secret is sealed under the store's master
+/// key.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct AccessKey {
     #[n(0)]
@@ -38,6 +39,12 @@ pub struct AccessKey {
     pub sealed_secret: Vec<u8>,
     #[n(3)]
     pub created_ms: i64,
+    /// The name of the user it speaks for; `None` is the account itself.
+    #[n(4)]
+    pub user: Option<String>,
+    /// Switched off for now.
+    #[cbor(n(5), default)]
+    pub inactive: bool,
 }
 
 /// Whether a bucket keeps versions.

@@ -18,13 +18,14 @@ use model::policy::{Facts, Principal};
 use service::accounts::NewAccount;
 use service::check::{CheckReport, CheckWish, ReadCheck, StartCheck};
 use service::disks::PlacementSettings;
+use service::entities::NewUser;
 use service::holders::NoKeyFiles;
 use service::rebuild::{Rebuild, RebuildReport};
 use service::workers::{Check, Runner, ScrubSettings, Worker as _};
 use service::{BootReport, Bootstrap, Caller, Parts, Service};
 use tokio::task::JoinHandle;
 
-use crate::config::{Account, Config, Secret};
+use crate::config::{Account, Config, Key, Secret, User};
 use crate::descriptors;
 use crate::directories::{self, Known, Opened, REBUILT_FOLDER};
 use crate::environment::{SystemClock, SystemEntropy};
@@ -439,12 +440,24 @@ async fn bootstrap(
 }
 
 fn declared(account: &Account) -> NewAccount {
-    let keys = account.keys.iter();
+    let pairs = |keys: &[Key]| {
+        let keys = keys.iter();
+        keys.map(|it| (it.access_key.clone(), it.secret_key.reveal().to_owned())).collect()
+    };
+    let user = |user: &User| NewUser {
+        name: user.name.clone(),
+        path: user.path.clone(),
+        id: user.id.clone(),
+        keys: pairs(&user.keys),
+        policies: user.policies.clone(),
+        policy: user.policy.clone(),
+    };
     NewAccount {
         name: account.name.clone(),
         id: account.id.as_deref().and_then(AccountId::parse),
         canonical_id: account.canonical_id.clone(),
         email: account.email.clone(),
-        keys: keys.map(|it| (it.access_key.clone(), it.secret_key.reveal().to_owned())).collect(),
+        keys: pairs(&account.keys),
+        users: account.users.iter().map(user).collect(),
     }
 }

@@ -4,12 +4,16 @@ use std::sync::Arc;
 
 use model::{
     Condition,
+    entities::EntityKind,
     names::AccountId,
-    policy::Action,
+    policy::{Action, Principal},
     records::{AccessKey, Account},
 };
 
-use crate::{Need, Operation, Permit, Result, Service};
+use crate::{
+    Need, Operation, Permit, Result, Service,
+    entities::{NewUser, Standing, Tags, tokens::user_principal},
+};
 
 /// An account as an administrator describes it; what is absent is made up at random.
 #[derive(Clone, Debug, Default)]
@@ -20,6 +24,8 @@ pub struct NewAccount {
     pub email: Option<String>,
     /// (access key, secret key); one pair is made when empty.
     pub keys: Vec<(String, String)>,
+    /// Users it has from the start.
+    pub users: Vec<NewUser>,
 }
 
 /// Creates an account.
@@ -41,6 +47,12 @@ pub struct DeleteAccount(pub AccountId);
 pub struct Identity {
     pub account: Account,
     pub secret: String,
+    pub principal: Principal,
+    pub groups: Vec<String>,
+    pub tags: Tags,
+    pub standing: Standing,
+    /// When the credentials were issued, if they are temporary.
+    pub token_issued_ms: Option<i64>,
 }
 
 /// Accounts that shall exist from the start.
@@ -63,15 +75,49 @@ pub struct BootReport {
 }
 
 impl Service {
-    /// Finds the account behind an access key.
+    /// Finds who is behind an access key, and the token it came with.
     ///
     /// # Errors
-    /// When metadata cannot be read or the secret does not open; an unknown key is `None`.
-    pub async fn identify(&self, access_key: &str) -> Result<Option<Identity>> {
+    /// When metadata cannot be read or the secret does not open; `InvalidSecurityToken` and
+    /// `ExpiredToken`. An unknown key is `None`, and so is one that is switched off.
+    pub async fn identify(
+        &self,
+        access_key: &str,
+        token: Option<&str>,
+    ) -> Result<Option<Identity>> {
+        if let Some(token) = token {
+            return self.identify_session(access_key, token).await.map(Some);
+        }
+        let Some((key, account, secret)) = self.pair(access_key).await? else { return Ok(None) };
+        if key.inactive {
+            return Ok(None);
+        }
+        let mut identity = Identity {
+            principal: Principal::Account(account.id.clone()),
+            account,
+            secret,
+            groups: Vec::new(),
+            tags: Tags::new(),
+            standing: Standing::default(),
+            token_issued_ms: None,
+        };
+        if let Some(name) = &key.user {
+            let found = self.standing_of(&key.account, EntityKind::User, name).await?;
+            let Some(own) = found else { return Ok(None) };
+            identity.principal = user_principal(&key.account, &own.entity);
+            identity.groups.clone_from(&own.entity.groups);
+            identity.tags.clone_from(&own.entity.tags);
+            identity.standing.own = own;
+        }
+        Ok(Some(identity))
+    }
+
+    /// A key with the account it belongs to and its secret.
+    async fn pair(&self, access_key: &str) -> Result<Option<(AccessKey, Account, String)>> {
         let Some(key) = self.metadata.access_key(access_key).await? else { return Ok(None) };
         let Some(account) = self.metadata.account(&key.account).await? else { return Ok(None) };
         let secret = self.seal.open(access_key, &key.sealed_secret)?;
-        Ok(Some(Identity { account, secret }))
+        Ok(Some((key, account, secret)))
     }
 
     /// Makes sure that the root account and the declared ones exist.
@@ -103,11 +149,11 @@ impl Service {
         let keys = self.metadata.access_keys().await?;
         let mut differences = Vec::new();
         if let Some((access_key, secret)) = &wanted.root {
-            match self.identify(access_key).await? {
-                Some(found) if found.account.id != root.id => {
+            match self.pair(access_key).await? {
+                Some((key, account, _)) if account.id != root.id || key.user.is_some() => {
                     differences.push(format!("access key {access_key} is not the root account's"));
                 }
-                Some(found) if found.secret != *secret => {
+                Some((.., stored)) if stored != *secret => {
                     differences.push("the root secret given is not the one stored".to_owned());
                 }
                 Some(_) => {}
@@ -116,7 +162,7 @@ impl Service {
                 )),
             }
         }
-        let key = keys.into_iter().find(|key| key.account == root.id);
+        let key = keys.into_iter().find(|key| key.account == root.id && key.user.is_none());
         let access_key = key.map(|key| key.access_key).unwrap_or_default();
         Ok(BootReport { root, access_key, new_secret: None, differences })
     }
@@ -128,12 +174,13 @@ impl Service {
         }
         for (access_key, _) in &declared.keys {
             if stored.is_none() {
-                stored = self.identify(access_key).await?.map(|found| found.account);
+                let found = self.pair(access_key).await?;
+                stored = found.map(|(_, account, _)| account);
             }
         }
         let Some(stored) = stored else {
-            self.create_account(declared, false).await?;
-            return Ok(());
+            let made = self.create_account(declared, false).await?;
+            return self.declare_users(&made.account.id, declared, differences).await;
         };
         let name = &declared.name;
         let mut differ = |what: &str, same: bool| {
@@ -147,10 +194,23 @@ impl Service {
         differ("the canonical id", canonical.is_none_or(|id| *id == stored.canonical_id));
         differ("the e-mail", declared.email.is_none() || declared.email == stored.email);
         for (access_key, secret) in &declared.keys {
-            let found = self.identify(access_key).await?;
-            let same =
-                found.is_some_and(|found| found.account.id == stored.id && found.secret == *secret);
+            let found = self.pair(access_key).await?;
+            let same = found.is_some_and(|(key, account, known)| {
+                account.id == stored.id && key.user.is_none() && known == *secret
+            });
             differ(&format!("access key {access_key}"), same);
+        }
+        self.declare_users(&stored.id, declared, differences).await
+    }
+
+    async fn declare_users(
+        &self,
+        account: &AccountId,
+        declared: &NewAccount,
+        differences: &mut Vec<String>,
+    ) -> Result<()> {
+        for user in &declared.users {
+            self.declare_user(account, user, differences).await?;
         }
         Ok(())
     }
@@ -160,7 +220,7 @@ impl Service {
     /// # Errors
     /// As [`Self::identify`].
     pub async fn secret_of(&self, access_key: &str) -> Result<Option<String>> {
-        Ok(self.identify(access_key).await?.map(|identity| identity.secret))
+        Ok(self.pair(access_key).await?.map(|(.., secret)| secret))
     }
 
     async fn create_account(&self, new: &NewAccount, root: bool) -> Result<CreatedAccount> {
@@ -192,6 +252,8 @@ impl Service {
                 account: id.clone(),
                 sealed_secret: self.seal.seal(self.random(), access_key, secret)?,
                 created_ms: account.created_ms,
+                user: None,
+                inactive: false,
             });
         }
         self.metadata.create_account(&account, &sealed).await?;
@@ -205,23 +267,22 @@ impl Service {
 
     /// Twenty characters of access key, forty of secret.
     fn new_keys(&self) -> (String, String) {
-        const LETTERS: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
-        let letters = |bytes: &[u8]| -> String {
-            bytes
-                .iter()
-                .filter_map(|byte| LETTERS.get(usize::from(byte % 32)))
-                .map(|byte| char::from(*byte))
-                .collect()
-        };
         (format!("LK{}", letters(&self.random::<18>())), hex::encode(self.random::<20>()))
     }
 }
 
-/// Access keys of one account, so that it can be deleted in one commit.
-const ACCESS_KEYS_MAX: usize = 100;
+/// Random bytes as letters and digits.
+pub(crate) fn letters(bytes: &[u8]) -> String {
+    const LETTERS: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+    let letter = |byte: &u8| LETTERS.get(usize::from(byte % 32)).map(|byte| char::from(*byte));
+    bytes.iter().filter_map(letter).collect()
+}
+
+/// Access keys of one account itself.
+pub(crate) const ACCESS_KEYS_MAX: usize = 100;
 
 /// Keys of any form, as long as they can travel in a header.
-fn check_keys(access_key: &str, secret: &str) -> Result<()> {
+pub(crate) fn check_keys(access_key: &str, secret: &str) -> Result<()> {
     let travels = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic());
     let valid = (1..=128).contains(&access_key.len())
         && travels(access_key)

@@ -61,6 +61,11 @@ impl<'n> Need<'n> {
         vec![Self::one(action, Resource::Service)]
     }
 
+    /// A bucket that is to be made.
+    pub fn new_bucket(bucket: &'n BucketName) -> Vec<Self> {
+        vec![Self::one(Action::CreateBucket, Resource::New(bucket))]
+    }
+
     pub fn bucket(action: Action, bucket: &'n BucketName) -> Vec<Self> {
         vec![Self::one(action, Resource::Bucket(bucket))]
     }
@@ -126,12 +131,12 @@ impl<O: ?Sized> Permit<'_, O> {
 
     /// Asks for one more thing within the buckets of this permit.
     pub fn allows(&self, action: Action, resource: Resource<'_>) -> bool {
-        decide(&self.buckets, &self.caller.facts, &Need::one(action, resource)).is_allowed()
+        decide(&self.buckets, self.caller, &Need::one(action, resource)).is_allowed()
     }
 
     /// As [`Self::allows`] for an object, as batch operations ask per key.
     pub fn allows_target(&self, action: Action, target: &Target) -> bool {
-        decide(&self.buckets, &self.caller.facts, &Need::of(action, target)).is_allowed()
+        decide(&self.buckets, self.caller, &Need::of(action, target)).is_allowed()
     }
 }
 
@@ -160,28 +165,64 @@ pub(crate) async fn authorize<'c, O: Operation>(
         }
     }
     for need in &needs {
-        if !may(&buckets, &caller.facts, need) {
+        if !may(&buckets, caller, need) {
             return Err(Condition::AccessDenied.into());
         }
     }
     Ok(Permit { caller, buckets, operation: PhantomData })
 }
 
+/// The right to look at or change the users, groups, roles and policies of the caller's account.
+pub(crate) struct Granted<'c> {
+    account: &'c AccountId,
+}
+
+impl<'c> Granted<'c> {
+    /// Gives it to whoever may do `action` with the resource of this ARN.
+    ///
+    /// # Errors
+    /// `AccessDenied`.
+    pub fn give(caller: &'c Caller, action: Action, arn: &str) -> Result<Self> {
+        let facts = &caller.facts;
+        let account = caller.account_id().ok_or(Condition::AccessDenied)?;
+        let context =
+            Context { owner: Some(account), ..Context::new(facts, action, Resource::Arn(arn)) };
+        let layers = caller.standing.join(Layers::default());
+        match evaluate(&layers, &context).is_allowed() {
+            true => Ok(Self { account }),
+            false => Err(not_authorized(facts, action, arn)),
+        }
+    }
+
+    pub fn account(&self) -> &'c AccountId {
+        self.account
+    }
+}
+
+/// IAM says who may not do what.
+pub(crate) fn not_authorized(facts: &Facts, action: Action, arn: &str) -> Error {
+    let who = facts.principal.caller_arn().unwrap_or_else(|| "anonymous".to_owned());
+    let action = action.word();
+    let detail = format!("User: {who} is not authorized to perform: {action} on resource: {arn}");
+    Error::new(Condition::AccessDenied, detail)
+}
+
 fn no_such_bucket(name: &BucketName) -> Error {
     Error::from(Condition::NoSuchBucket).field("BucketName", name.as_str())
 }
 
-fn may(buckets: &[Found], facts: &Facts, need: &Need<'_>) -> bool {
+fn may(buckets: &[Found], caller: &Caller, need: &Need<'_>) -> bool {
     if !need.somewhere {
-        return decide(buckets, facts, need).is_allowed();
+        return decide(buckets, caller, need).is_allowed();
     }
     let (layers, owner) = layers(buckets, need.resource);
-    owner.is_some_and(|owner| might_allow(&layers, owner, facts, need.action))
+    owner.is_some_and(|owner| might_allow(&layers, owner, &caller.facts, need.action))
 }
 
-/// Decides over all policies in force: later also those of users, groups, roles and sessions.
-fn decide(buckets: &[Found], facts: &Facts, need: &Need<'_>) -> Decision {
+/// Decides over all policies in force.
+fn decide(buckets: &[Found], caller: &Caller, need: &Need<'_>) -> Decision {
     let (layers, owner) = layers(buckets, need.resource);
+    let (layers, facts) = (caller.standing.join(layers), &caller.facts);
     let Need { action, resource, version, .. } = *need;
     evaluate(&layers, &Context { facts, action, resource, version, owner })
 }

@@ -109,7 +109,7 @@ impl Operation for CreateBucket {
     type Output = CreatedBucket;
 
     fn needs(&self) -> Vec<Need<'_>> {
-        Need::service(Action::CreateBucket)
+        Need::new_bucket(&self.name)
     }
 
     async fn run(self, permit: Permit<'_, Self>, service: &Arc<Service>) -> Result<Self::Output> {

@@ -3,10 +3,14 @@
 use chrono::{DateTime, Utc};
 use model::{environment::unix_ms, names::AccountId, policy::Facts, records::Account};
 
+use crate::entities::Standing;
+
 /// The one who asks for an operation.
 #[derive(Clone, Debug)]
 pub struct Caller {
     pub facts: Facts,
+    /// What its own policies say: of a user or a session.
+    pub standing: Standing,
     /// The account behind the principal; `None` for anonymous callers and workers.
     pub account: Option<Account>,
     /// `x-amz-expected-bucket-owner`: refuse when the bucket belongs to somebody else.
@@ -22,7 +26,8 @@ impl Caller {
     }
 
     pub fn from_facts(facts: Facts, account: Option<Account>) -> Self {
-        Self { facts, account, expected_owner: None, expected_source_owner: None }
+        let standing = Standing::default();
+        Self { facts, standing, account, expected_owner: None, expected_source_owner: None }
     }
 
     /// The account the caller belongs to.

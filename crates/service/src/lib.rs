@@ -10,11 +10,13 @@ pub mod buckets;
 mod caller;
 pub mod check;
 mod checking;
+mod compiled;
 mod contents;
 pub mod copies;
 pub mod cors;
 mod digest;
 pub mod disks;
+pub mod entities;
 mod error;
 pub mod export;
 pub mod holders;
@@ -86,6 +88,9 @@ pub struct Service {
     regions: Vec<String>,
     block_public_access: bool,
     policies: policies::Policies,
+    standings: entities::Standings,
+    sessions: entities::Sessions,
+    uses: entities::Uses,
     pub(crate) keep_unnamed: bool,
     pub(crate) readers: readers::Readers,
     pub(crate) writers: readers::Writers,
@@ -121,6 +126,9 @@ impl Service {
             regions,
             block_public_access,
             policies: policies::Policies::default(),
+            standings: entities::Standings::default(),
+            sessions: entities::Sessions::default(),
+            uses: entities::Uses::default(),
             keep_unnamed,
             readers: readers::Readers::default(),
             writers: readers::Writers::default(),

@@ -1,21 +1,18 @@
 //! The policy of a bucket, and what keeps it from being public: set, shown, removed, and kept
 //! compiled for those who decide over requests.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::sync::Arc;
 
 use metadata::Guard;
 use model::{
     Condition,
-    limits::POLICY_CACHE_BYTES_MAX,
-    names::{BucketId, BucketName},
+    entities::EntityKind,
+    names::{AccountId, BucketId, BucketName},
     policy::{Action, Document, Kind, Who, check_bucket_policy, is_public},
     records::{AccessBlock, Bucket, DocumentKind},
 };
 
-use crate::{Error, Need, Operation, Permit, Result, Service};
+use crate::{Error, Need, Operation, Permit, Result, Service, compiled::Compiled};
 
 /// Gives a bucket a policy, in either language.
 pub struct PutBucketPolicy {
@@ -62,31 +59,8 @@ pub(crate) struct Policy {
 const DENY_ALL: &str = r#"{"Version": "2012-10-17", "Statement":
     {"Effect": "Deny", "Principal": "*", "Action": "*", "Resource": "*"}}"#;
 
-/// Compiled policies, the revision of each, and their bytes as text.
-#[derive(Default)]
-pub(crate) struct Policies(Mutex<Kept>);
-
-#[derive(Default)]
-struct Kept {
-    of: HashMap<BucketId, (u64, Arc<Policy>)>,
-    bytes: usize,
-}
-
-impl Policies {
-    fn get(&self, bucket: BucketId, revision: u64) -> Option<Arc<Policy>> {
-        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.of.get(&bucket).filter(|(known, _)| *known == revision).map(|(_, it)| it.clone())
-    }
-
-    fn keep(&self, bucket: BucketId, revision: u64, policy: &Arc<Policy>, bytes: usize) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.bytes + bytes > POLICY_CACHE_BYTES_MAX {
-            *kept = Kept::default();
-        }
-        kept.bytes += bytes;
-        kept.of.insert(bucket, (revision, policy.clone()));
-    }
-}
+/// Policies in force, by bucket.
+pub(crate) type Policies = Compiled<BucketId, Policy>;
 
 /// How often a bucket is read anew because its policy changed at that very moment.
 const READS_MAX: u32 = 16;
@@ -102,7 +76,7 @@ impl Service {
             let Some(revision) = bucket.document(DocumentKind::Policy) else {
                 return Ok(Some(((bucket, guard), None)));
             };
-            if let Some(policy) = self.policies.get(bucket.id, revision) {
+            if let Some(policy) = self.policies.get(&bucket.id, revision) {
                 return Ok(Some(((bucket, guard), Some(policy))));
             }
             let document = self.metadata.document::<String>(&bucket, DocumentKind::Policy).await?;
@@ -120,9 +94,16 @@ impl Service {
         self.block_public_access.then_some(AccessBlock::ALL)
     }
 
+    /// Whether there is an entity of this name, with its path.
+    async fn has_entity(&self, id: &AccountId, kind: EntityKind, name: &str) -> Result<bool> {
+        let last = name.rsplit('/').next().unwrap_or_default();
+        let found = self.metadata.entity(id, kind, last).await?;
+        Ok(found.is_some_and(|entity| entity.full_name() == name))
+    }
+
     /// Refuses principals that do not exist: whoever came to be of that name later would have
     /// their rights.
-    async fn check_principals(&self, document: &Document) -> Result<()> {
+    pub(crate) async fn check_principals(&self, document: &Document) -> Result<()> {
         for who in document.statements.iter().flat_map(|statement| statement.named()) {
             let (exists, named) = match who {
                 Who::Account(id) => (self.metadata.account(id).await?.is_some(), id.as_str()),
@@ -130,7 +111,18 @@ impl Service {
                     let accounts = self.metadata.accounts().await?;
                     (accounts.iter().any(|account| account.canonical_id == *id), id.as_str())
                 }
-                _ => continue,
+                Who::User { account, name } => {
+                    (self.has_entity(account, EntityKind::User, name).await?, name.as_str())
+                }
+                Who::Role { account, name } => {
+                    (self.has_entity(account, EntityKind::Role, name).await?, name.as_str())
+                }
+                // A session is named without the path of its role.
+                Who::Session { account, role, .. } => {
+                    let found = self.metadata.entity(account, EntityKind::Role, role).await?;
+                    (found.is_some(), role.as_str())
+                }
+                Who::Everybody | Who::Federated(_) | Who::Service(_) => continue,
             };
             if !exists {
                 return Err(malformed(format!("Invalid principal in policy: {named}")));

@@ -1,4 +1,4 @@
-//! Secret keys at rest: sealed with AES-256-GCM under the store's master key.
+//! Secret keys at rest, and session tokens: sealed with AES-256-GCM under the store's master key.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use model::Condition;
@@ -15,8 +15,31 @@ impl Seal {
 
     /// Seals a secret for its access key: it opens for no other one. The nonce goes in front.
     pub fn seal(&self, nonce: [u8; NONCE_LEN], access_key: &str, secret: &str) -> Result<Vec<u8>> {
-        let mut sealed = secret.as_bytes().to_vec();
-        let aad = Aad::from(access_key.as_bytes());
+        self.seal_bytes(nonce, access_key.as_bytes(), secret.as_bytes().to_vec())
+    }
+
+    /// Seals what a session token says, for the access key it was issued with.
+    pub fn seal_token(
+        &self,
+        nonce: [u8; NONCE_LEN],
+        access_key: &str,
+        claims: Vec<u8>,
+    ) -> Result<Vec<u8>> {
+        self.seal_bytes(nonce, &token_name(access_key), claims)
+    }
+
+    /// Opens what [`Self::seal_token`] made; `None` if it is no token of that key.
+    pub fn open_token(&self, access_key: &str, sealed: &[u8]) -> Option<Vec<u8>> {
+        self.open_bytes(&token_name(access_key), sealed)
+    }
+
+    fn seal_bytes(
+        &self,
+        nonce: [u8; NONCE_LEN],
+        name: &[u8],
+        mut sealed: Vec<u8>,
+    ) -> Result<Vec<u8>> {
+        let aad = Aad::from(name);
         let nonce_bytes = nonce;
         self.0
             .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), aad, &mut sealed)
@@ -27,13 +50,22 @@ impl Seal {
     /// Opens what [`Self::seal`] made.
     pub fn open(&self, access_key: &str, sealed: &[u8]) -> Result<String> {
         let wrong = || Error::new(Condition::Internal, "a secret key does not open");
-        let (nonce, text) = sealed.split_first_chunk::<NONCE_LEN>().ok_or_else(wrong)?;
-        let mut text = text.to_vec();
-        let aad = Aad::from(access_key.as_bytes());
-        let nonce = Nonce::assume_unique_for_key(*nonce);
-        let secret = self.0.open_in_place(nonce, aad, &mut text).map_err(|_| wrong())?;
-        String::from_utf8(secret.to_vec()).map_err(|_| wrong())
+        let secret = self.open_bytes(access_key.as_bytes(), sealed).ok_or_else(wrong)?;
+        String::from_utf8(secret).map_err(|_| wrong())
     }
+
+    fn open_bytes(&self, name: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
+        let (nonce, text) = sealed.split_first_chunk::<NONCE_LEN>()?;
+        let mut text = text.to_vec();
+        let nonce = Nonce::assume_unique_for_key(*nonce);
+        let opened = self.0.open_in_place(nonce, Aad::from(name), &mut text).ok()?;
+        Some(opened.to_vec())
+    }
+}
+
+/// No access key has a NUL in it: a token never opens as a secret, nor a secret as a token.
+fn token_name(access_key: &str) -> Vec<u8> {
+    [b"token\0", access_key.as_bytes()].concat()
 }
 
 /// Whether a stored secret opens under a master key.

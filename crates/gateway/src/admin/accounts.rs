@@ -87,6 +87,7 @@ pub async fn create(request: &mut Request, service: &Arc<Service>) -> Result<Rep
         canonical_id: wanted.canonical_id,
         email: wanted.email,
         keys,
+        users: Vec::new(),
     };
     let created = service.call(&request.caller, CreateAccount(account)).await?;
     let keys = created

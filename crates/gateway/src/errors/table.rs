@@ -55,12 +55,18 @@ table! {
         "Access Denied";
     DamagedData: 500 "DamagedData",
         "What was stored is damaged in all copies. Trying again does not help.";
+    DeleteConflict: 409 "DeleteConflict",
+        "It cannot be deleted while something belongs to it.";
+    EntityAlreadyExists: 409 "EntityAlreadyExists",
+        "An entity of that name exists already.";
     EntityTooLarge: 400 "EntityTooLarge",
         "Your proposed upload exceeds the maximum allowed size";
     EntityTooSmall: 400 "EntityTooSmall",
         "Your proposed upload is smaller than the minimum allowed size";
     ExpiredSignature: 403 "AccessDenied",
         "Request has expired";
+    ExpiredToken: 400 "ExpiredToken" / "SecurityTokenExpired",
+        "The provided token has expired.";
     FileAlreadyExists: 409 "FileAlreadyExists",
         "The object you specified already exists and can not be overwritten.";
     FormFieldsTooLarge: 400 "MaxPostPreDataLengthExceededError" / "FieldItemTooLong",
@@ -84,6 +90,8 @@ table! {
         "The Content-MD5 you specified was invalid.";
     InvalidEncryption: 400 "InvalidEncryptionAlgorithmError",
         "The encryption request you specified is not valid. The valid value is AES256.";
+    InvalidInput: 400 "InvalidInput",
+        "The input is not valid.";
     InvalidLocationConstraint: 400 "InvalidLocationConstraint",
         "The specified location-constraint is not valid";
     InvalidObjectName: 400 "InvalidArgument" / "InvalidObjectName",
@@ -111,7 +119,11 @@ table! {
         "Your key is too long";
     MalformedForm: 400 "MalformedPOSTRequest",
         "The body of your POST request is not well-formed multipart/form-data.";
+    LimitExceeded: 409 "LimitExceeded",
+        "There is more of it than is allowed.";
     MalformedPolicy: 400 "MalformedPolicy" / "InvalidPolicyDocument",
+        "The policy is not in the valid JSON format";
+    MalformedPolicyDocument: 400 "MalformedPolicyDocument" / "InvalidPolicyDocument",
         "The policy is not in the valid JSON format";
     MalformedTrailer: 400 "MalformedTrailerError" / "InvalidArgument",
         "The request contained trailing data that was not well-formed or did not conform to our \
@@ -159,6 +171,8 @@ table! {
         "The specified bucket does not exist";
     NoSuchConfiguration: 404 "NoSuchConfiguration",
         "The specified configuration does not exist.";
+    NoSuchEntity: 404 "NoSuchEntity",
+        "There is no entity of that name.";
     NoSuchKey: 404 "NoSuchKey",
         "The specified key does not exist.";
     NoSuchUpload: 404 "NoSuchUpload",
@@ -209,6 +223,8 @@ table! {
     UnsupportedSignature: 400 "InvalidRequest" / "InvalidArgument",
         "The authorization mechanism you have provided is not supported. Please use \
          AWS4-HMAC-SHA256.";
+    ValidationError: 400 "ValidationError",
+        "The input does not have the form it must have.";
     WriteConflict: 503 "SlowDown" / "ServiceUnavailable",
         "Please reduce your request rate.";
 }

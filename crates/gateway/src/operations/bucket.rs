@@ -76,8 +76,8 @@ impl WireOperation for Create {
         );
     type Call = CreateBucket;
 
-    fn before_document(_: &Request) -> Result<Option<Ask>> {
-        Ok(Some(Ask::service(Action::CreateBucket)))
+    fn before_document(request: &Request) -> Result<Option<Ask>> {
+        Ok(Some(Ask::new_bucket(request.bucket()?)))
     }
 
     async fn parse(request: &mut Request) -> Result<Self::Call> {

@@ -46,6 +46,8 @@ pub struct Verified {
     pub signed_ms: Option<i64>,
     /// The region of the credential scope; any is accepted here.
     pub region: Option<String>,
+    /// `s3`, `oss`, `iam` or `sts`.
+    pub service: &'static str,
     /// Binding for the body: the caller must refuse one that does not fit.
     pub payload: Payload,
 }
@@ -96,6 +98,7 @@ impl Claim {
                     presigned: self.presigned,
                     signed_ms: self.moment().map(|moment| moment.at.timestamp_millis()),
                     region: self.scope.as_ref().map(|scope| scope.region.clone()),
+                    service: self.service(),
                     payload: self.payload(request, secret)?,
                 });
             }
@@ -124,6 +127,14 @@ impl Claim {
             Scheme::S3V4 | Scheme::OssV4 => {
                 Ok(hex::encode(hmac_sha256(&self.scope()?.signing_key(secret)?, text)?))
             }
+        }
+    }
+
+    pub(super) fn service(&self) -> &'static str {
+        match (&self.scope, self.scheme.dialect()) {
+            (Some(scope), _) => scope.service(),
+            (None, Dialect::S3) => "s3",
+            (None, Dialect::Oss) => "oss",
         }
     }
 

@@ -46,7 +46,7 @@ pub fn claim_form<'f>(
     let [key, date, signature, token] = names(scheme);
     let (access_key, scope) = match scheme {
         Scheme::S3V4 | Scheme::OssV4 => {
-            let parsed = Scope::parse(need(key)?, scheme);
+            let parsed = Scope::parse(need(key)?, scheme, false);
             let invalid = |fault| Refusal::new(Condition::InvalidArgument, fault);
             parsed.map(|(key, scope)| (key, Some(scope))).map_err(invalid)?
         }
@@ -109,6 +109,7 @@ impl Claim {
         }
         Ok(Verified {
             scheme: self.scheme,
+            service: self.service(),
             presigned: false,
             signed_ms: self.moment().map(|moment| moment.at.timestamp_millis()),
             region: self.scope.as_ref().map(|scope| scope.region.clone()),

@@ -51,6 +51,8 @@ pub struct SignedRequest<'a> {
     pub headers: &'a HeaderMap,
     /// Stands in for a `Host` header too, which HTTP/2 does not send.
     pub address: &'a Address,
+    /// Of the body, where that is a form for IAM or STS: their clients sign it without saying it.
+    pub form_sha256: Option<[u8; 32]>,
 }
 
 /// A text the client may have signed.

@@ -23,7 +23,8 @@ pub(super) fn claim_header(request: &SignedRequest) -> Result<Claim, Refusal> {
             "expecting Credential=<id>/<scope>[,AdditionalHeaders=<names>],Signature=<text>.",
         ));
     };
-    let (access_key, scope) = Scope::parse(credential, Scheme::OssV4).map_err(header_malformed)?;
+    let (access_key, scope) =
+        Scope::parse(credential, Scheme::OssV4, false).map_err(header_malformed)?;
     Ok(Claim {
         scheme: Scheme::OssV4,
         access_key,
@@ -50,7 +51,7 @@ pub(super) fn claim_query(
     };
     let [credential, signature] = [required("x-oss-credential")?, required("x-oss-signature")?];
     let [date, expires] = [required("x-oss-date")?, required("x-oss-expires")?];
-    let (access_key, scope) = Scope::parse(credential, Scheme::OssV4).map_err(|fault| {
+    let (access_key, scope) = Scope::parse(credential, Scheme::OssV4, false).map_err(|fault| {
         query_malformed(format!("Error parsing the x-oss-credential parameter; {fault}"))
     })?;
     let moment = Moment::parse_iso_basic(date).ok_or_else(|| {

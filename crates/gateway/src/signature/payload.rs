@@ -57,7 +57,8 @@ impl ChunkSigning {
     #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) fn example(seed: &str) -> Self {
         let credential = "AKIAIOSFODNN7EXAMPLE/20130524/us-east-1/s3/aws4_request";
-        let (_, scope) = super::scope::Scope::parse(credential, super::Scheme::S3V4).unwrap();
+        let (_, scope) =
+            super::scope::Scope::parse(credential, super::Scheme::S3V4, false).unwrap();
         Self {
             key: scope.signing_key("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY").unwrap(),
             timestamp: "20130524T000000Z".into(),

@@ -30,7 +30,8 @@ pub(super) fn claim_header(request: &SignedRequest) -> Result<Claim, Refusal> {
     let Some([Some(credential), Some(signed), Some(signature)]) = parts else {
         return Err(incomplete());
     };
-    let (access_key, scope) = Scope::parse(credential, Scheme::S3V4).map_err(header_malformed)?;
+    let (access_key, scope) = Scope::parse(credential, Scheme::S3V4, request.form_sha256.is_some())
+        .map_err(header_malformed)?;
     let date = text(request, "x-amz-date").or_else(|| text(request, "date"));
     let moment = date.and_then(Moment::parse).ok_or_else(|| {
         let detail = "AWS authentication requires a valid Date or x-amz-date header";
@@ -70,7 +71,7 @@ pub(super) fn claim_query(
             AWS4-ECDSA-P256-SHA256\"";
         return Err(query_malformed(detail));
     }
-    let (access_key, scope) = Scope::parse(credential, Scheme::S3V4).map_err(|fault| {
+    let (access_key, scope) = Scope::parse(credential, Scheme::S3V4, false).map_err(|fault| {
         query_malformed(format!("Error parsing the X-Amz-Credential parameter; {fault}"))
     })?;
     let moment = Moment::parse_iso_basic(date).ok_or_else(|| {
@@ -136,6 +137,9 @@ pub(super) fn declared(claim: &Claim, request: &SignedRequest) -> Result<String,
         let pairs = crate::encoding::query_pairs(request.raw_query)?;
         let sent = parameter(&pairs, "X-Amz-Content-Sha256");
         return Ok(sent.unwrap_or("UNSIGNED-PAYLOAD").to_owned());
+    }
+    if let Some(sha256) = request.form_sha256 {
+        return Ok(hex::encode(sha256));
     }
     let empty = text(request, "content-length").is_none_or(|length| length == "0");
     if empty && !request.headers.contains_key("transfer-encoding") {

@@ -8,6 +8,7 @@ use super::{Refusal, Scheme};
 pub(super) struct Scope {
     pub day: String,
     pub region: String,
+    service: &'static str,
     scheme: Scheme,
 }
 
@@ -17,8 +18,12 @@ impl Scope {
     ///
     /// # Errors
     /// What is wrong, in the words of S3.
-    pub fn parse(credential: &str, scheme: Scheme) -> Result<(String, Self), String> {
-        let (service, terminal) = names(scheme);
+    ///
+    /// - `form`: the body is a form for IAM or STS.
+    pub fn parse(credential: &str, scheme: Scheme, form: bool) -> Result<(String, Self), String> {
+        let terminal = terminal(scheme);
+        let services = services(scheme, form);
+        let service = services.first().copied().unwrap_or_default();
         let parts: Vec<&str> = credential.rsplitn(5, '/').collect();
         let &[last, named, region, day, access_key] = parts.as_slice() else {
             return Err(malformed(service, terminal));
@@ -32,24 +37,29 @@ impl Scope {
                  format \"yyyyMMdd\"."
             ));
         }
-        if named != service {
+        let Some(service) = services.iter().copied().find(|known| *known == named) else {
             return Err(format!(
                 "incorrect service \"{named}\". This endpoint belongs to \"{service}\"."
             ));
-        }
+        };
         if last != terminal {
             return Err(format!(
                 "incorrect terminal \"{last}\". This endpoint uses \"{terminal}\"."
             ));
         }
-        let scope = Self { day: day.to_owned(), region: region.to_owned(), scheme };
+        let (day, region) = (day.to_owned(), region.to_owned());
+        let scope = Self { day, region, service, scheme };
         Ok((access_key.to_owned(), scope))
     }
 
     /// `day/region/service/terminal`
     pub fn text(&self) -> String {
-        let (service, terminal) = names(self.scheme);
-        format!("{}/{}/{service}/{terminal}", self.day, self.region)
+        format!("{}/{}/{}/{}", self.day, self.region, self.service, terminal(self.scheme))
+    }
+
+    /// `s3`, `oss`, `iam` or `sts`.
+    pub const fn service(&self) -> &'static str {
+        self.service
     }
 
     /// The key for this day, region and service.
@@ -57,19 +67,26 @@ impl Scope {
     /// Source: "Calculate the signature" of "Create a signed AWS API request"; OSS the same with
     /// its own prefix and names.
     pub fn signing_key(&self, secret: &str) -> Result<[u8; 32], Refusal> {
-        let (service, terminal) = names(self.scheme);
         let prefix = if self.scheme == Scheme::OssV4 { "aliyun_v4" } else { "AWS4" };
         let day_key = hmac_sha256(format!("{prefix}{secret}").as_bytes(), self.day.as_bytes())?;
         let region_key = hmac_sha256(&day_key, self.region.as_bytes())?;
-        let service_key = hmac_sha256(&region_key, service.as_bytes())?;
-        hmac_sha256(&service_key, terminal.as_bytes())
+        let service_key = hmac_sha256(&region_key, self.service.as_bytes())?;
+        hmac_sha256(&service_key, terminal(self.scheme).as_bytes())
     }
 }
 
-const fn names(scheme: Scheme) -> (&'static str, &'static str) {
+const fn terminal(scheme: Scheme) -> &'static str {
     match scheme {
-        Scheme::OssV4 => ("oss", "aliyun_v4_request"),
-        _ => ("s3", "aws4_request"),
+        Scheme::OssV4 => "aliyun_v4_request",
+        _ => "aws4_request",
+    }
+}
+
+const fn services(scheme: Scheme, form: bool) -> &'static [&'static str] {
+    match (scheme, form) {
+        (Scheme::OssV4, _) => &["oss"],
+        (_, true) => &["iam", "sts"],
+        (_, false) => &["s3"],
     }
 }
 

@@ -70,6 +70,7 @@ impl Sample {
             raw_query: &self.query,
             headers: &headers,
             address: &address,
+            form_sha256: None,
         })
     }
 

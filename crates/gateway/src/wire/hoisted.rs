@@ -70,7 +70,8 @@ mod tests {
     };
 
     fn verified(scheme: Scheme, presigned: bool) -> Verified {
-        Verified { scheme, presigned, signed_ms: None, region: None, payload: Payload::Unsigned }
+        let payload = Payload::Unsigned;
+        Verified { scheme, presigned, signed_ms: None, region: None, service: "s3", payload }
     }
 
     #[test]

@@ -76,6 +76,22 @@ impl Arriving {
 }
 
 impl Arriving {
+    /// The whole body as it came.
+    ///
+    /// # Errors
+    /// `MaxMessageLengthExceeded`, and whatever broke the body off.
+    pub async fn whole(mut self, bytes_max: usize) -> Result<Bytes> {
+        let mut whole = bytes::BytesMut::new();
+        while let Some(bytes) = self.next().await {
+            let bytes = bytes?;
+            if whole.len() + bytes.len() > bytes_max {
+                return Err(Condition::MaxMessageLengthExceeded.into());
+            }
+            whole.extend_from_slice(&bytes);
+        }
+        Ok(whole.freeze())
+    }
+
     fn set_hungry(&self, hungry: bool) {
         if let Some(activity) = &self.activity {
             activity.set_hungry(hungry);

@@ -13,6 +13,10 @@ pub enum Level {
     Service,
     Bucket,
     Object,
+    /// A user, group, role or managed policy, by its ARN.
+    Iam,
+    /// A role, or the caller itself.
+    Sts,
 }
 
 macro_rules! actions {
@@ -191,6 +195,89 @@ actions! {
         RestoreObject "RestoreObject" "RestoreObject"
         UpdateObjectEncryption "UpdateObjectEncryption" ""
     }
+    Iam {
+        AddUserToGroup "" ""
+        AttachGroupPolicy "" ""
+        AttachRolePolicy "" ""
+        AttachUserPolicy "" ""
+        CreateAccessKey "" ""
+        CreateGroup "" ""
+        CreatePolicy "" ""
+        CreatePolicyVersion "" ""
+        CreateRole "" ""
+        CreateUser "" ""
+        DeleteAccessKey "" ""
+        DeleteGroup "" ""
+        DeleteGroupPolicy "" ""
+        DeletePolicy "" ""
+        DeletePolicyVersion "" ""
+        DeleteRole "" ""
+        DeleteRolePermissionsBoundary "" ""
+        DeleteRolePolicy "" ""
+        DeleteUser "" ""
+        DeleteUserPermissionsBoundary "" ""
+        DeleteUserPolicy "" ""
+        DetachGroupPolicy "" ""
+        DetachRolePolicy "" ""
+        DetachUserPolicy "" ""
+        GetAccessKeyLastUsed "" ""
+        GetAccountAuthorizationDetails "" ""
+        GetAccountSummary "" ""
+        GetGroup "" ""
+        GetGroupPolicy "" ""
+        GetPolicy "" ""
+        GetPolicyVersion "" ""
+        GetRole "" ""
+        GetRolePolicy "" ""
+        GetUser "" ""
+        GetUserPolicy "" ""
+        ListAccessKeys "" ""
+        ListAccountAliases "" ""
+        ListAttachedGroupPolicies "" ""
+        ListAttachedRolePolicies "" ""
+        ListAttachedUserPolicies "" ""
+        ListEntitiesForPolicy "" ""
+        ListGroupPolicies "" ""
+        ListGroups "" ""
+        ListGroupsForUser "" ""
+        ListPolicies "" ""
+        ListPolicyTags "" ""
+        ListPolicyVersions "" ""
+        ListRolePolicies "" ""
+        ListRoleTags "" ""
+        ListRoles "" ""
+        ListUserPolicies "" ""
+        ListUserTags "" ""
+        ListUsers "" ""
+        PutGroupPolicy "" ""
+        PutRolePermissionsBoundary "" ""
+        PutRolePolicy "" ""
+        PutUserPermissionsBoundary "" ""
+        PutUserPolicy "" ""
+        RemoveUserFromGroup "" ""
+        SetDefaultPolicyVersion "" ""
+        SimulateCustomPolicy "" ""
+        SimulatePrincipalPolicy "" ""
+        TagPolicy "" ""
+        TagRole "" ""
+        TagUser "" ""
+        UntagPolicy "" ""
+        UntagRole "" ""
+        UntagUser "" ""
+        UpdateAccessKey "" ""
+        UpdateAssumeRolePolicy "" ""
+        UpdateGroup "" ""
+        UpdateRole "" ""
+        UpdateRoleDescription "" ""
+        UpdateUser "" ""
+    }
+    Sts {
+        AssumeRole "" ""
+        GetCallerIdentity "" ""
+        GetFederationToken "" ""
+        GetSessionToken "" ""
+        TagSession "" ""
+    }
 }
 
 /// How many actions there are.
@@ -230,9 +317,18 @@ impl Action {
     /// As a policy names it: in S3's words where it has them.
     pub fn word(self) -> String {
         match (self.s3_name(), self.oss_name()) {
-            ("", "") => format!("larder:{}", self.name()),
+            ("", "") => format!("{}:{}", self.vendor(), self.name()),
             ("", oss) => format!("oss:{oss}"),
             (s3, _) => format!("s3:{s3}"),
+        }
+    }
+
+    /// What its word begins with where neither protocol has one.
+    const fn vendor(self) -> &'static str {
+        match self.level() {
+            Level::Iam => "iam",
+            Level::Sts => "sts",
+            Level::Service | Level::Bucket | Level::Object => "larder",
         }
     }
 }
@@ -291,14 +387,13 @@ pub fn named(vocabulary: Vocabulary, word: &str) -> ActionSet {
     };
     let is_meant = |action: &Action| {
         let (prefix, name) = own(action);
-        let (prefix, name) = match name {
-            "" if matches!(action, Action::AdminAccounts | Action::AdminStore) => {
-                ("larder:", action.name())
+        let word = match name {
+            "" if action.s3_name().is_empty() && action.oss_name().is_empty() => {
+                action.word().to_ascii_lowercase()
             }
             "" => return false,
-            name => (prefix, name),
+            name => format!("{prefix}{}", name.to_ascii_lowercase()),
         };
-        let word = format!("{prefix}{}", name.to_ascii_lowercase());
         wildcard::matches(&pattern, &word)
     };
     Action::ALL.iter().copied().filter(is_meant).collect()
@@ -319,7 +414,7 @@ mod tests {
         assert_eq!(names(Vocabulary::Oss, "oss:ListObjects"), ["ListBucket"]);
         assert_eq!(names(Vocabulary::S3, "s3:List*Uploads"), ["ListBucketMultipartUploads"]);
         assert_eq!(names(Vocabulary::S3, "s3:DeleteO?ject"), ["DeleteObject"]);
-        for strange in ["s3:Nonsense", "oss:GetObject", "GetObject", "s3:", "iam:*", ""] {
+        for strange in ["s3:Nonsense", "oss:GetObject", "GetObject", "s3:", "iam:Nonsense", ""] {
             assert!(named(Vocabulary::S3, strange).is_empty(), "{strange}");
         }
         let all = named(Vocabulary::S3, "*");

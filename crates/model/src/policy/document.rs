@@ -36,6 +36,8 @@ pub enum Kind {
     Identity,
     /// A bucket: it names principals.
     Bucket,
+    /// A role: it names who may take it on, and no resource but the role.
+    Trust,
 }
 
 /// Where a statement applies.
@@ -43,6 +45,8 @@ pub enum Kind {
 pub struct Resources {
     /// Of `bucket` or `bucket/key`, without what an ARN has in front.
     pub patterns: Vec<Pattern>,
+    /// Of whole ARNs: those of other services, and those that leave the service open.
+    pub arns: Vec<Pattern>,
     /// One pattern is `*`: everything, the account's own level too.
     pub everything: bool,
     /// `NotResource`: everywhere else.
@@ -212,7 +216,13 @@ fn statement(json: &Json, language: Language, kind: Kind) -> Result<Statement, S
     let mut actions = ActionSet::default();
     let mut unknown_actions = Vec::new();
     for word in words {
-        let meant = named(vocabulary, &word);
+        let foreign = kind == Kind::Bucket && has_vendor(&word, &["iam", "sts"]);
+        let meant = if foreign { ActionSet::default() } else { named(vocabulary, &word) };
+        if kind == Kind::Identity && word != "*" && !word.contains(':') {
+            return Err("Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, \
+                        etc."
+                .to_owned());
+        }
         meant.iter().for_each(|action| actions.insert(action));
         if meant.is_empty() {
             unknown_actions.push(word);
@@ -220,8 +230,14 @@ fn statement(json: &Json, language: Language, kind: Kind) -> Result<Statement, S
     }
     let actions = if not_action { actions.inverted() } else { actions };
     let variables = language == Language::Aws { variables: true };
-    let (resource, negated) = elements.resource.ok_or("Missing required field Resource")?;
-    let resources = resources(&list(resource, "Resource")?, negated, language)?;
+    let resources = match (kind, elements.resource) {
+        (Kind::Trust, None) => resources(&["*".to_owned()], false, language, kind)?,
+        (Kind::Trust, Some(_)) => return Err("Has prohibited field Resource".to_owned()),
+        (_, None) => return Err("Missing required field Resource".to_owned()),
+        (_, Some((words, negated))) => {
+            resources(&list(words, "Resource")?, negated, language, kind)?
+        }
+    };
     let conditions = match elements.condition {
         Some(json) => condition::parse(json, variables)?,
         None => Vec::new(),
@@ -256,8 +272,10 @@ fn principals(
         (Kind::Identity, Some(_)) => {
             return Err("Policy document should not specify a principal".to_owned());
         }
-        (Kind::Bucket, None) => return Err("Missing required field Principal".to_owned()),
-        (Kind::Bucket, Some(element)) => element,
+        (Kind::Bucket | Kind::Trust, None) => {
+            return Err("Missing required field Principal".to_owned());
+        }
+        (Kind::Bucket | Kind::Trust, Some(element)) => element,
     };
     let named = match language {
         Language::Aws { .. } => principals::parse_aws(json)?,
@@ -266,16 +284,37 @@ fn principals(
     Ok(if negated { Principals::AllBut(named) } else { Principals::These(named) })
 }
 
-fn resources(words: &[String], negated: bool, language: Language) -> Result<Resources, String> {
+/// Whether a word belongs to one of these services.
+fn has_vendor(word: &str, vendors: &[&str]) -> bool {
+    let vendor = word.split(':').next().unwrap_or_default();
+    vendors.iter().any(|known| known.eq_ignore_ascii_case(vendor))
+}
+
+fn resources(
+    words: &[String],
+    negated: bool,
+    language: Language,
+    kind: Kind,
+) -> Result<Resources, String> {
     let variables = language == Language::Aws { variables: true };
     let how = Reading { wildcards: true, variables, ignore_case: false };
     let mut patterns = Vec::with_capacity(words.len());
+    let mut arns = Vec::new();
     for word in words {
-        let path = path(word, language);
-        let path = path.ok_or_else(|| format!("Policy has invalid resource: {word}"))?;
-        patterns.push(Pattern::compile(path, how)?);
+        match path(word, language) {
+            Some(path) => patterns.push(Pattern::compile(path, how)?),
+            None if kind == Kind::Identity && is_arn(word) => {
+                arns.push(Pattern::compile(word, how)?);
+            }
+            None => return Err(format!("Policy has invalid resource: {word}")),
+        }
     }
-    Ok(Resources { patterns, everything: words.iter().any(|word| word == "*"), negated })
+    Ok(Resources { patterns, arns, everything: words.iter().any(|word| word == "*"), negated })
+}
+
+/// Whether a word has the form of an ARN, of whatever service.
+fn is_arn(word: &str) -> bool {
+    word.split(':').count() >= 5 && (word.starts_with("arn:") || word.starts_with("acs:"))
 }
 
 /// What an ARN says after its service: `bucket` or `bucket/key`.
@@ -318,7 +357,10 @@ impl Statement {
     /// How many things it has to compare with.
     fn size(&self) -> usize {
         let conditions = self.conditions.iter().map(|it| it.test.size());
-        self.principals.named().len() + self.resources.patterns.len() + conditions.sum::<usize>()
+        self.principals.named().len()
+            + self.resources.patterns.len()
+            + self.resources.arns.len()
+            + conditions.sum::<usize>()
     }
 
     /// Everybody it names.
@@ -330,10 +372,21 @@ impl Statement {
 impl Resources {
     fn include(&self, context: &Context<'_>, path: &mut Option<String>) -> bool {
         let within = match context.resource {
-            Resource::Service => self.everything,
+            // What is about all buckets of an account, such as their list.
+            Resource::Service => {
+                self.everything || self.patterns.iter().any(|it| it.matches("*", context))
+            }
+            Resource::Arn(arn) => {
+                self.everything || self.arns.iter().any(|it| it.matches(arn, context))
+            }
             resource => {
                 let path = path.get_or_insert_with(|| path_of(resource));
-                self.everything || self.patterns.iter().any(|it| it.matches(path, context))
+                self.everything
+                    || self.patterns.iter().any(|it| it.matches(path, context))
+                    || !self.arns.is_empty() && {
+                        let arn = format!("arn:aws:s3:::{path}");
+                        self.arns.iter().any(|it| it.matches(&arn, context))
+                    }
             }
         };
         within != self.negated
@@ -343,7 +396,8 @@ impl Resources {
 fn path_of(resource: Resource<'_>) -> String {
     match resource {
         Resource::Service => String::new(),
-        Resource::Bucket(bucket) => bucket.as_str().to_owned(),
+        Resource::Arn(arn) => arn.to_owned(),
+        Resource::New(bucket) | Resource::Bucket(bucket) => bucket.as_str().to_owned(),
         Resource::Object(bucket, key) => {
             let (bucket, key) = (bucket.as_str(), key.as_str());
             let mut path = String::with_capacity(bucket.len() + 1 + key.len());

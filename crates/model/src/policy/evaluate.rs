@@ -35,6 +35,15 @@ pub enum Layer {
     Resource,
 }
 
+/// Whether the trust policy of a role, which stands in `layers.resource`, and the caller's own
+/// policies let it be taken on. The role's own account too needs the trust policy's leave.
+pub fn may_assume(layers: &Layers<'_>, context: &Context<'_>) -> bool {
+    let trusts = layers
+        .resource
+        .is_some_and(|trust| ask(trust, context, &mut None, Naming::Itself).allow.is_some());
+    trusts && evaluate(layers, context).is_allowed()
+}
+
 /// What the layers lead to, and which of them decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
@@ -159,6 +168,11 @@ fn ask_all<'d>(
 
 /// Decides one question.
 pub fn evaluate(layers: &Layers<'_>, context: &Context<'_>) -> Decision {
+    let store = matches!(context.action, Action::AdminAccounts | Action::AdminStore);
+    if store && !context.facts.root {
+        // What concerns the whole store only the root account itself may.
+        return Decision::NotAllowed(Layer::Account);
+    }
     decide(layers, context).unwrap_or_else(|denied| denied)
 }
 
@@ -168,8 +182,10 @@ fn decide(layers: &Layers<'_>, context: &Context<'_>) -> Result<Decision, Decisi
     let account = principal.account();
     let own = match context.resource {
         // At the account's own level nobody else has a say.
-        Resource::Service => true,
-        Resource::Bucket(_) | Resource::Object(..) => account.is_some() && context.owner == account,
+        Resource::Service | Resource::New(_) => true,
+        Resource::Bucket(_) | Resource::Object(..) | Resource::Arn(_) => {
+            account.is_some() && context.owner == account
+        }
     };
     let enough = match principal {
         // It is allowed anyway: only denials count.
@@ -197,8 +213,8 @@ fn decide(layers: &Layers<'_>, context: &Context<'_>) -> Result<Decision, Decisi
         Principal::System(_) => return Ok(Decision::NotAllowed(Layer::Account)),
         Principal::Anonymous if granted.is_some() => return Ok(by_resource),
         Principal::Anonymous => return Ok(Decision::NotAllowed(Layer::Resource)),
-        Principal::Account(_) => (account_itself(context), Layer::Account),
-        Principal::User { .. } | Principal::Session { .. } => {
+        Principal::Account(_) => (Some(None), Layer::Account),
+        Principal::User { .. } | Principal::Session { .. } | Principal::Federated { .. } => {
             let documents = layers.identity.iter().map(Arc::as_ref);
             let said = ask_all(documents, context, path, Layer::Identity)?;
             (said.map(Some), Layer::Identity)
@@ -244,12 +260,6 @@ fn limit(
     } else {
         None
     })
-}
-
-/// An account may do everything; what concerns the whole store only the root account may.
-fn account_itself(context: &Context<'_>) -> Option<Option<Place>> {
-    let store = matches!(context.action, Action::AdminAccounts | Action::AdminStore);
-    (!store || context.facts.root).then_some(None)
 }
 
 /// The owner itself always reaches the policy of its bucket, so that nobody is locked out.

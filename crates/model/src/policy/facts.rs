@@ -26,6 +26,11 @@ pub enum Principal {
         role_id: String,
         session: String,
     },
+    /// Somebody to whom a user lent a part of its rights, by a name of the user's choice.
+    Federated {
+        account: AccountId,
+        name: String,
+    },
     /// The server's own background work, by its worker's name.
     System(&'static str),
 }
@@ -34,9 +39,10 @@ impl Principal {
     /// The account it belongs to.
     pub fn account(&self) -> Option<&AccountId> {
         match self {
-            Self::Account(account) | Self::User { account, .. } | Self::Session { account, .. } => {
-                Some(account)
-            }
+            Self::Account(account)
+            | Self::User { account, .. }
+            | Self::Session { account, .. }
+            | Self::Federated { account, .. } => Some(account),
             Self::Anonymous | Self::System(_) => None,
         }
     }
@@ -49,7 +55,33 @@ impl Principal {
             Self::Session { account, role, .. } => {
                 Some(format!("arn:aws:iam::{account}:role/{role}"))
             }
+            Self::Federated { account, name } => {
+                Some(format!("arn:aws:sts::{account}:federated-user/{name}"))
+            }
             Self::Anonymous | Self::System(_) => None,
+        }
+    }
+
+    /// As errors and `GetCallerIdentity` name it: a session by its own name too.
+    pub fn caller_arn(&self) -> Option<String> {
+        match self {
+            Self::Session { account, role, session, .. } => {
+                let role = role.rsplit('/').next().unwrap_or_default();
+                Some(format!("arn:aws:sts::{account}:assumed-role/{role}/{session}"))
+            }
+            other => other.arn(),
+        }
+    }
+
+    /// What `aws:userid` says of it.
+    pub fn user_id(&self) -> Option<String> {
+        match self {
+            Self::Anonymous => Some("anonymous".to_owned()),
+            Self::Account(account) => Some(account.to_string()),
+            Self::User { id, .. } => Some(id.clone()),
+            Self::Session { role_id, session, .. } => Some(format!("{role_id}:{session}")),
+            Self::Federated { account, name } => Some(format!("{account}:{name}")),
+            Self::System(_) => None,
         }
     }
 }
@@ -90,6 +122,11 @@ pub struct Facts {
     pub signature: Option<Signature>,
     /// Whether a second factor was shown, and how long ago.
     pub mfa_age_seconds: Option<i64>,
+    /// When the temporary credentials were issued, if they are such.
+    pub token_issued_ms: Option<i64>,
+    /// What whoever takes on a role says about that.
+    pub external_id: Option<String>,
+    pub session_name: Option<String>,
     /// What the request itself says, in headers and parameters.
     pub request: Vec<(Key, String)>,
     /// The tags the request wants to set.
@@ -116,6 +153,9 @@ impl Facts {
             access_key: None,
             signature: None,
             mfa_age_seconds: None,
+            token_issued_ms: None,
+            external_id: None,
+            session_name: None,
             request: Vec::new(),
             request_tags: Vec::new(),
             object_tags: None,
@@ -128,8 +168,12 @@ impl Facts {
 pub enum Resource<'r> {
     /// All of an account: listing and creating buckets.
     Service,
+    /// A bucket that is to be: it belongs to nobody yet.
+    New(&'r BucketName),
     Bucket(&'r BucketName),
     Object(&'r BucketName, &'r ObjectKey),
+    /// A user, group, role or managed policy.
+    Arn(&'r str),
 }
 
 /// One question: who wants to do what with what.

@@ -38,6 +38,7 @@ keys! {
     Encryption: "s3:x-amz-server-side-encryption" "oss:x-oss-server-side-encryption";
     EncryptionKey: "s3:x-amz-server-side-encryption-aws-kms-key-id";
     EpochTime: "aws:EpochTime";
+    ExternalId: "sts:ExternalId";
     GrantFullControl: "s3:x-amz-grant-full-control";
     GrantRead: "s3:x-amz-grant-read";
     GrantReadAcp: "s3:x-amz-grant-read-acp";
@@ -59,12 +60,14 @@ keys! {
     Referer: "aws:Referer";
     RequestObjectTagKeys: "s3:RequestObjectTagKeys";
     ResourceAccount: "aws:ResourceAccount" "s3:ResourceAccount";
+    RoleSessionName: "sts:RoleSessionName";
     SecureTransport: "aws:SecureTransport" "acs:SecureTransport";
     SignatureAge: "s3:signatureAge";
     SignatureVersion: "s3:signatureversion";
     SourceIp: "aws:SourceIp" "acs:SourceIp";
     StorageClass: "s3:x-amz-storage-class" "oss:x-oss-storage-class";
     TlsVersion: "s3:TlsVersion" "acs:TLSVersion";
+    TokenIssueTime: "aws:TokenIssueTime";
     UserAgent: "aws:UserAgent" "acs:UserAgent";
     UserId: "aws:userid";
     UserName: "aws:username";
@@ -183,6 +186,11 @@ impl<'c> Context<'c> {
             Key::SignatureAge => number(facts.signature.and_then(|it| it.age_ms)),
             Key::CurrentTime => Some(Values::one(Value::Time(facts.now_ms))),
             Key::EpochTime => number(Some(facts.now_ms.div_euclid(1000))),
+            Key::ExternalId => text(facts.external_id.as_ref()),
+            Key::RoleSessionName => text(facts.session_name.as_ref()),
+            Key::TokenIssueTime => {
+                facts.token_issued_ms.map(|issued_ms| Values::one(Value::Time(issued_ms)))
+            }
             Key::MfaAge => number(facts.mfa_age_seconds),
             Key::MfaPresent => facts.mfa_age_seconds.map(|_| Values::one(Value::Flag(true))),
             Key::SecureTransport => flag(facts.secure),
@@ -246,12 +254,8 @@ fn of_principal<'p>(principal: &'p Principal, key: &Key) -> Option<Values<'p>> {
         (Key::PrincipalType, Principal::Account(_)) => Some(Values::text("Account")),
         (Key::PrincipalType, Principal::User { .. }) => Some(Values::text("User")),
         (Key::PrincipalType, Principal::Session { .. }) => Some(Values::text("AssumedRole")),
-        (Key::UserId, Principal::Anonymous) => Some(Values::text("anonymous")),
-        (Key::UserId, Principal::Account(account)) => Some(Values::text(account.as_str())),
-        (Key::UserId, Principal::User { id, .. }) => Some(Values::text(id.as_str())),
-        (Key::UserId, Principal::Session { role_id, session, .. }) => {
-            Some(Values::text(format!("{role_id}:{session}")))
-        }
+        (Key::PrincipalType, Principal::Federated { .. }) => Some(Values::text("FederatedUser")),
+        (Key::UserId, principal) => principal.user_id().map(Values::text),
         (Key::UserName, Principal::User { name, .. }) => {
             Some(Values::text(name.rsplit('/').next().unwrap_or_default()))
         }

@@ -153,7 +153,8 @@ impl Config {
             if account.canonical_id.as_ref().is_some_and(|id| !canonical_ids.insert(id)) {
                 faults.push(format!("{place}: another account has this canonical_id"));
             }
-            for key in &account.keys {
+            let users = account.users.iter();
+            for key in account.keys.iter().chain(users.flat_map(|user| &user.keys)) {
                 if !keys.insert(&key.access_key) {
                     let access = &key.access_key;
                     faults.push(format!("{place}: the access key {access:?} is there twice"));
@@ -175,7 +176,14 @@ fn check_account(place: &str, account: &Account, faults: &mut Vec<String>) {
         Some(None) => faults.push(format!("{place}: this is not an account id")),
         _ => {}
     }
-    for key in &account.keys {
+    let mut names = HashSet::new();
+    for user in &account.users {
+        if user.name.is_empty() || !names.insert(user.name.to_lowercase()) {
+            faults.push(format!("{place}: each user needs a name of its own"));
+        }
+    }
+    let users = account.users.iter();
+    for key in account.keys.iter().chain(users.flat_map(|user| &user.keys)) {
         check_key(place, &key.access_key, key.secret_key.reveal(), faults);
     }
 }

@@ -121,6 +121,21 @@ pub struct Account {
     pub canonical_id: Option<String>,
     pub email: Option<String>,
     pub keys: Vec<Key>,
+    pub users: Vec<User>,
+}
+
+/// A user of an account that is created at the start if it is absent.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct User {
+    pub name: String,
+    pub path: String,
+    pub id: Option<String>,
+    pub keys: Vec<Key>,
+    /// ARNs of managed policies.
+    pub policies: Vec<String>,
+    /// A policy of its own, as JSON.
+    pub policy: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]

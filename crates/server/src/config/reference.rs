@@ -182,6 +182,16 @@ const ACCOUNT_SAMPLE: &str = r##"
 #canonical_id = "79a59df900b949e55d96a1e698fbacedfd6e09d98eacf8f8d5218e7cd47ef2be"
 #email = "backup@example.com"
 #keys = [{ access_key = "BACKUPKEY", secret_key = "at-least-8-visible-characters" }]
+# Users of the account; a difference from what is stored is not applied either.
+#[[account.users]]
+#name = "ann"
+#path = "/"
+# Without it a random one that begins with AIDA.
+#id = "AIDAEXAMPLE0000000001"
+#keys = [{ access_key = "ANNKEY", secret_key = "at-least-8-visible-characters" }]
+#policies = ["arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess"]
+# A policy of its own, as JSON between '''.
+#policy = '''{"Statement": {"Effect": "Allow", "Action": "s3:ListAllMyBuckets", "Resource": "*"}}'''
 "##;
 
 /// The page `docs/configuration.md`.
@@ -238,6 +248,19 @@ logged and not applied. An account is recognised by its id, or by one of its acc
 | `canonical_id` | 64 random hexadecimal digits | Owner id in S3. |
 | `email` | | Any text. |
 | `keys` | one random pair | `[{ access_key = \"…\", secret_key = \"…\" }]` |
+
+## `[[account.users]]`
+
+Users of the account before them, under the same rule.
+
+| setting | default | meaning |
+|---|---|---|
+| `name` | | Unique in the account. |
+| `path` | `/` | Begins and ends with a slash. |
+| `id` | random | Unique id, as `AIDA…`. |
+| `keys` | none | At most two pairs. |
+| `policies` | none | ARNs of managed policies. |
+| `policy` | none | A policy of its own, as JSON; its name is `declared`. |
 ";
 
 fn of_section(section: &str) -> impl Iterator<Item = &'static Setting> {

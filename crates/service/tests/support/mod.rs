@@ -120,7 +120,7 @@ impl Store {
         service.bootstrap(&accounts()).await.expect("the accounts are made");
         let mut accounts = Vec::new();
         for key in ["ANN", "BEN"] {
-            let found = service.identify(key).await.expect("metadata answers");
+            let found = service.identify(key, None).await.expect("metadata answers");
             accounts.push(found.expect("the account exists").account);
         }
         let (keep_unnamed, scrub) = (false, None);

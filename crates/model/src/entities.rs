@@ -1,0 +1,177 @@
+//! Users, groups, roles and managed policies, as they are stored. The field numbers are persisted:
+//! never reuse or renumber one.
+//!
+//! The words are those of AWS IAM. What the policies mean is in [`crate::policy`].
+
+use minicbor::{Decode, Encode};
+
+use crate::names::AccountId;
+
+macro_rules! built_in {
+    ($effect:literal, $actions:literal) => {
+        concat!(
+            r#"{"Version": "2012-10-17", "Statement": [{"Effect": ""#,
+            $effect,
+            r#"", "Action": "#,
+            $actions,
+            r#", "Resource": "*"}]}"#
+        )
+    };
+}
+
+macro_rules! allow {
+    ($actions:literal) => {
+        built_in!("Allow", $actions)
+    };
+}
+
+/// What an account gives rights to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum EntityKind {
+    User,
+    Group,
+    Role,
+}
+
+impl EntityKind {
+    pub const ALL: [Self; 3] = [Self::User, Self::Group, Self::Role];
+
+    /// As ARNs name it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Group => "group",
+            Self::Role => "role",
+        }
+    }
+}
+
+/// A user, a group or a role.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub struct Entity {
+    #[n(0)]
+    pub name: String,
+    /// Begins and ends with a slash.
+    #[n(1)]
+    pub path: String,
+    /// Never given to another one.
+    #[n(2)]
+    pub id: String,
+    #[n(3)]
+    pub created_ms: i64,
+    /// Policies of its own: name and text.
+    #[n(4)]
+    pub inline: Vec<(String, String)>,
+    /// ARNs of managed policies.
+    #[n(5)]
+    pub attached: Vec<String>,
+    /// ARN of the managed policy that says the most it may.
+    #[n(6)]
+    pub boundary: Option<String>,
+    #[n(7)]
+    pub tags: Vec<(String, String)>,
+    /// Of a user: names of the groups it is in.
+    #[n(8)]
+    pub groups: Vec<String>,
+    /// Of a user: its access keys.
+    #[n(9)]
+    pub keys: Vec<String>,
+    #[n(10)]
+    pub role: Option<RoleFacts>,
+}
+
+/// What only a role has.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub struct RoleFacts {
+    /// The policy that says who may take it on.
+    #[n(0)]
+    pub trust: String,
+    #[n(1)]
+    pub description: Option<String>,
+    #[n(2)]
+    pub session_seconds_max: u32,
+}
+
+impl Entity {
+    pub fn arn(&self, account: &AccountId, kind: EntityKind) -> String {
+        format!("arn:aws:iam::{account}:{}{}{}", kind.word(), self.path, self.name)
+    }
+
+    /// The name with the path in front, as principals have it.
+    pub fn full_name(&self) -> String {
+        format!("{}{}", self.path.trim_start_matches('/'), self.name)
+    }
+}
+
+/// A policy that several entities share.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub struct ManagedPolicy {
+    #[n(0)]
+    pub name: String,
+    #[n(1)]
+    pub path: String,
+    #[n(2)]
+    pub id: String,
+    #[n(3)]
+    pub created_ms: i64,
+    #[n(4)]
+    pub updated_ms: i64,
+    #[n(5)]
+    pub description: Option<String>,
+    #[n(6)]
+    pub tags: Vec<(String, String)>,
+    /// In order of number.
+    #[n(7)]
+    pub versions: Vec<PolicyVersion>,
+    /// The number of the version in force.
+    #[n(8)]
+    pub default_version: u32,
+    /// The number of the latest version ever made.
+    #[n(9)]
+    pub latest_version: u32,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub struct PolicyVersion {
+    #[n(0)]
+    pub number: u32,
+    #[n(1)]
+    pub text: String,
+    #[n(2)]
+    pub created_ms: i64,
+}
+
+impl ManagedPolicy {
+    pub fn arn(&self, account: &AccountId) -> String {
+        format!("arn:aws:iam::{account}:policy{}{}", self.path, self.name)
+    }
+
+    pub fn version(&self, number: u32) -> Option<&PolicyVersion> {
+        self.versions.iter().find(|version| version.number == number)
+    }
+}
+
+/// When and for what an access key was used last, to within a quarter of an hour.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct KeyUse {
+    #[n(0)]
+    pub at_ms: i64,
+    #[n(1)]
+    pub service: String,
+    #[n(2)]
+    pub region: String,
+}
+
+/// Policies every account has, by their names at AWS: name, id and text.
+pub const BUILT_IN_POLICIES: &[(&str, &str, &str)] = &[
+    ("AdministratorAccess", "ANPAAAAAAAAAAAADMINIS", allow!("\"*\"")),
+    ("AmazonS3FullAccess", "ANPAAAAAAAAAAAAS3FULL", allow!("[\"s3:*\", \"oss:*\"]")),
+    ("AmazonS3ReadOnlyAccess", "ANPAAAAAAAAAAAAS3READ", allow!("[\"s3:Get*\", \"s3:List*\"]")),
+    ("AWSDenyAll", "ANPAAAAAAAAAAADENYALL", built_in!("Deny", "\"*\"")),
+    ("IAMFullAccess", "ANPAAAAAAAAAAAIAMFULL", allow!("\"iam:*\"")),
+    (
+        "IAMReadOnlyAccess",
+        "ANPAAAAAAAAAAAIAMREAD",
+        allow!("[\"iam:Get*\", \"iam:List*\", \"iam:Simulate*\"]"),
+    ),
+];

@@ -1,0 +1,131 @@
+//! What the policies of a user or role say, compiled: kept until any entity of the account changes.
+
+use std::sync::Arc;
+
+use model::{
+    Condition,
+    entities::{BUILT_IN_POLICIES, Entity, EntityKind},
+    names::AccountId,
+    policy::{Document, Kind, Layers},
+};
+
+use super::arn::policy_name;
+use crate::{Result, Service};
+
+/// A user or role with the policies that hold for it.
+#[derive(Debug, Default)]
+pub(crate) struct Compiled {
+    pub entity: Entity,
+    pub documents: Vec<Arc<Document>>,
+    pub boundary: Option<Arc<Document>>,
+}
+
+/// What a caller's own policies say.
+#[derive(Clone, Debug, Default)]
+pub struct Standing {
+    pub(crate) own: Arc<Compiled>,
+    /// The most a session may do.
+    pub(crate) session: Option<Arc<Vec<Arc<Document>>>>,
+}
+
+impl Standing {
+    /// Adds what the caller's own policies say to the layers of a decision.
+    pub(crate) fn join<'l>(&'l self, layers: Layers<'l>) -> Layers<'l> {
+        Layers {
+            identity: &self.own.documents,
+            boundary: self.own.boundary.as_deref(),
+            session: self.session.as_ref().map(|session| session.as_slice()),
+            ..layers
+        }
+    }
+}
+
+/// What stands in for a policy that cannot be read any more.
+const DENY_ALL: &str = r#"{"Version": "2012-10-17", "Statement":
+    {"Effect": "Deny", "Action": "*", "Resource": "*"}}"#;
+
+/// How often entities are read anew because they changed at that very moment.
+const READS_MAX: u32 = 16;
+
+impl Service {
+    /// The entity of a name with its policies as they are now; `None` if there is none.
+    pub(crate) async fn standing_of(
+        &self,
+        account: &AccountId,
+        kind: EntityKind,
+        name: &str,
+    ) -> Result<Option<Arc<Compiled>>> {
+        let key = (account.clone(), kind, name.to_owned());
+        for _ in 0..READS_MAX {
+            let revision = self.metadata.entity_revision(account).await?;
+            if let Some(found) = self.standings.get(&key, revision) {
+                return Ok(Some(found));
+            }
+            let Some(entity) = self.metadata.entity(account, kind, name).await? else {
+                return Ok(None);
+            };
+            let texts = self.texts_of(account, &entity).await?;
+            let boundary = match &entity.boundary {
+                Some(arn) => Some(self.policy_text(account, arn).await?.unwrap_or_default()),
+                None => None,
+            };
+            if self.metadata.entity_revision(account).await? != revision {
+                continue;
+            }
+            let bytes = texts.iter().chain(&boundary).map(String::len).sum::<usize>() + 512;
+            let documents = texts.iter().map(|text| compile(text)).collect::<Result<_>>()?;
+            let boundary = boundary.as_deref().map(compile).transpose()?;
+            let found = Arc::new(Compiled { entity, documents, boundary });
+            self.standings.keep(key, revision, &found, bytes);
+            return Ok(Some(found));
+        }
+        Err(Condition::SlowDown.into())
+    }
+
+    /// The texts of all policies that allow an entity something: its own, those attached, and those
+    /// of its groups.
+    pub(super) async fn texts_of(
+        &self,
+        account: &AccountId,
+        entity: &Entity,
+    ) -> Result<Vec<String>> {
+        let mut holders = vec![entity.clone()];
+        for group in &entity.groups {
+            holders.extend(self.metadata.entity(account, EntityKind::Group, group).await?);
+        }
+        let mut texts = Vec::new();
+        for holder in holders {
+            texts.extend(holder.inline.into_iter().map(|(_, text)| text));
+            for arn in &holder.attached {
+                texts.extend(self.policy_text(account, arn).await?);
+            }
+        }
+        Ok(texts)
+    }
+
+    /// The text of a managed policy that is in force.
+    pub(super) async fn policy_text(
+        &self,
+        account: &AccountId,
+        arn: &str,
+    ) -> Result<Option<String>> {
+        if let Some(name) = arn.strip_prefix("arn:aws:iam::aws:policy/") {
+            let found = BUILT_IN_POLICIES.iter().find(|(known, ..)| *known == name);
+            return Ok(found.map(|(.., text)| (*text).to_owned()));
+        }
+        let Some(name) = policy_name(account, arn) else { return Ok(None) };
+        let policy = self.metadata.managed_policy(account, name).await?;
+        let policy = policy.filter(|policy| policy.arn(account) == arn);
+        let version = policy.and_then(|policy| policy.version(policy.default_version).cloned());
+        Ok(version.map(|version| version.text))
+    }
+}
+
+/// A text that does not compile was written by another version of this program: it denies.
+fn compile(text: &str) -> Result<Arc<Document>> {
+    let document = Document::parse(text, Kind::Identity).or_else(|error| {
+        tracing::error!(error, "a stored policy cannot be read and denies everything");
+        Document::parse(DENY_ALL, Kind::Identity)
+    });
+    document.map(Arc::new).map_err(|_| Condition::Internal.into())
+}
