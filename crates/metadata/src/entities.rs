@@ -19,8 +19,8 @@ use crate::{
     transaction::{Draft, Try, decode_row},
 };
 
-/// Entities of an account that goes, deleted in one commit.
-const DELETED_AT_ONCE: usize = 500;
+/// Entities of an account that goes, deleted in one commit with the keys of each.
+const DELETED_AT_ONCE: usize = 100;
 
 /// The state of an account's entities.
 #[derive(Clone, Copy, Debug, Encode, Decode)]
@@ -160,7 +160,7 @@ impl Metadata {
         .await
     }
 
-    /// Deletes the entities of an account that goes, some at a time.
+    /// Deletes the entities of an account that goes, some at a time, with their keys.
     pub(crate) async fn delete_entities(&self, account: &AccountId) -> Result<()> {
         for range in [keys::account_entities(account), keys::managed_policies(account)] {
             let mut rest = Some(range);
@@ -168,7 +168,16 @@ impl Metadata {
                 let page = self.engine.scan(&range, DELETED_AT_ONCE, Direction::Forward).await?;
                 self.transact(async || {
                     let mut draft = Draft::reclaiming();
-                    page.rows.iter().for_each(|(key, _)| draft.delete(key.clone()));
+                    for (key, row) in &page.rows {
+                        draft.delete(key.clone());
+                        if key.first() == Some(&keys::ENTITY) {
+                            let entity: Entity = decode_row(key, row)?;
+                            for name in &entity.keys {
+                                draft.delete(keys::access_key(name));
+                                draft.delete(keys::key_use(name));
+                            }
+                        }
+                    }
                     let number = u64::from_be_bytes(self.random());
                     draft.put(keys::entity_revision(account), &Revision { number });
                     Ok(Try::Commit(draft, ()))
@@ -194,5 +203,112 @@ impl Metadata {
             rest = page.next;
         }
         Ok(records)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use model::{environment::Entropy, records::Account};
+
+    use super::*;
+    use crate::engine::memory::Memory;
+
+    struct Counting(std::sync::Mutex<u8>);
+
+    impl Entropy for Counting {
+        fn fill(&self, bytes: &mut [u8]) {
+            let mut next = self.0.lock().expect("no other test");
+            *next = next.wrapping_add(1);
+            bytes.fill(*next);
+        }
+    }
+
+    async fn metadata() -> (Metadata, AccountId) {
+        let (engine, entropy) = (Arc::new(Memory::default()), Counting(0.into()));
+        let metadata = Metadata::open(engine, Arc::new(entropy), [7; 16], 1).await;
+        let (metadata, id) = (metadata.expect("it opens"), AccountId::parse("1").expect("an id"));
+        let account = Account {
+            id: id.clone(),
+            canonical_id: "c".into(),
+            name: "n".into(),
+            email: None,
+            created_ms: 1,
+            root: false,
+        };
+        metadata.create_account(&account, &[]).await.expect("it is made");
+        (metadata, id)
+    }
+
+    fn key(account: &AccountId, name: &str, user: &str) -> AccessKey {
+        AccessKey {
+            access_key: name.into(),
+            account: account.clone(),
+            sealed_secret: vec![1],
+            created_ms: 1,
+            user: Some(user.into()),
+            inactive: false,
+        }
+    }
+
+    async fn put(metadata: &Metadata, account: &AccountId, name: &str) {
+        let put = metadata.change_entities::<_, Error>(account, async |changes| {
+            let access_key = format!("K{name}");
+            changes.put_key(&key(account, &access_key, name));
+            let keys = vec![access_key];
+            let entity = Entity { name: name.into(), keys, ..Entity::default() };
+            changes.put(EntityKind::User, &entity);
+            Ok(())
+        });
+        put.await.expect("it is put");
+    }
+
+    #[tokio::test]
+    async fn every_change_has_a_revision_of_its_own() {
+        let (metadata, account) = metadata().await;
+        let mut seen = vec![metadata.entity_revision(&account).await.expect("it is read")];
+        for name in ["ann", "ben"] {
+            put(&metadata, &account, name).await;
+            let revision = metadata.entity_revision(&account).await.expect("it is read");
+            assert!(!seen.contains(&revision), "{name}");
+            seen.push(revision);
+        }
+        let refused = metadata.change_entities::<(), Error>(&account, async |changes| {
+            changes.delete(EntityKind::User, "ann");
+            Err(Condition::NoSuchEntity.into())
+        });
+        assert!(refused.await.is_err());
+        let last = metadata.entity_revision(&account).await.expect("it is read");
+        assert_eq!(Some(&last), seen.last());
+        let found = metadata.entity(&account, EntityKind::User, "ANN").await.expect("it is read");
+        assert_eq!(found.map(|entity| entity.name), Some("ann".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn an_account_that_goes_takes_everything_along() {
+        let (metadata, account) = metadata().await;
+        let (used, policy) = (
+            KeyUse { at_ms: 1, service: "s3".into(), region: "r".into() },
+            ManagedPolicy { name: "p".into(), path: "/".into(), ..ManagedPolicy::default() },
+        );
+        for number in 0..=DELETED_AT_ONCE {
+            put(&metadata, &account, &format!("u{number}")).await;
+        }
+        metadata.note_key_use("Ku1", &used).await.expect("it is noted");
+        let put = metadata.change_entities::<_, Error>(&account, async |changes| {
+            changes.put_policy(&policy);
+            Ok(())
+        });
+        put.await.expect("it is put");
+        metadata.delete_account(&account).await.expect("it goes");
+        assert_eq!(metadata.access_keys().await.expect("they are read"), []);
+        assert_eq!(metadata.key_use("Ku1").await.expect("it is read"), None);
+        let users = metadata.entities(&account, EntityKind::User).await;
+        assert_eq!(users.expect("they are read"), []);
+        assert_eq!(metadata.managed_policies(&account).await.expect("they are read"), []);
+        assert_eq!(metadata.entity_revision(&account).await.expect("it is read"), 0);
+        let late = metadata.change_entities::<_, Error>(&account, async |_| Ok(()));
+        assert!(matches!(late.await, Err(Error::Refused(Condition::NoSuchAccount))));
     }
 }

@@ -162,7 +162,7 @@ impl Service {
                 )),
             }
         }
-        let key = keys.into_iter().find(|key| key.account == root.id && key.user.is_none());
+        let key = keys.into_iter().find(|key| is_whole(key, &root.id) && !key.inactive);
         let access_key = key.map(|key| key.access_key).unwrap_or_default();
         Ok(BootReport { root, access_key, new_secret: None, differences })
     }
@@ -271,6 +271,11 @@ impl Service {
     }
 }
 
+/// Whether a key speaks for the whole account.
+fn is_whole(key: &AccessKey, account: &AccountId) -> bool {
+    key.account == *account && key.user.is_none()
+}
+
 /// Random bytes as letters and digits.
 pub(crate) fn letters(bytes: &[u8]) -> String {
     const LETTERS: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
@@ -319,7 +324,7 @@ impl Operation for ListAccounts {
     async fn run(self, _: Permit<'_, Self>, service: &Arc<Service>) -> Result<Self::Output> {
         let keys = service.metadata.access_keys().await?;
         let with_keys = |account: Account| {
-            let own = keys.iter().filter(|key| key.account == account.id);
+            let own = keys.iter().filter(|key| is_whole(key, &account.id));
             let names = own.map(|key| key.access_key.clone()).collect();
             (account, names)
         };

@@ -134,6 +134,7 @@ impl Call<'_> {
             A::DeleteUser | A::DeleteGroup | A::DeleteRole => self.delete().await,
             A::AddUserToGroup | A::RemoveUserFromGroup => self.membership().await,
             A::ListGroupsForUser => self.groups_for_user(xml).await,
+            A::ListInstanceProfilesForRole => self.policies(xml).await,
             A::ListUserTags | A::ListRoleTags => self.list_tags(xml).await,
             A::TagUser | A::TagRole | A::UntagUser | A::UntagRole => self.tag().await,
             A::PutUserPolicy | A::PutGroupPolicy | A::PutRolePolicy => self.put_inline().await,

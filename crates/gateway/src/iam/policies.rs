@@ -85,17 +85,18 @@ impl Call<'_> {
             Action::ListPolicies => self.list_policies(xml).await,
             Action::GetAccountSummary => self.account_summary(xml).await,
             Action::GetAccountAuthorizationDetails => self.authorization_details(xml).await,
-            Action::ListAccountAliases => {
-                self.service.account_aliases(self.caller)?;
-                self.paged(Vec::<String>::new(), |name| name)?.write(
-                    xml,
-                    "AccountAliases",
-                    |_, _| {},
-                );
-                Ok(())
-            }
+            Action::ListInstanceProfilesForRole => self.none_exist(xml, "InstanceProfiles"),
+            Action::ListOpenIDConnectProviders => self.none_exist(xml, "OpenIDConnectProviderList"),
+            Action::ListAccountAliases => self.none_exist(xml, "AccountAliases"),
             _ => self.one_policy(xml).await,
         }
+    }
+
+    /// A list of what does not exist here, so that it is always empty.
+    fn none_exist(&self, xml: &mut Writer, list: &'static str) -> Result<()> {
+        self.service.ask_for_list(self.caller, self.action)?;
+        self.paged(Vec::<String>::new(), |name| name)?.write(xml, list, |_, _| {});
+        Ok(())
     }
 
     /// What is about one policy, by its ARN.

@@ -240,6 +240,8 @@ actions! {
         ListGroupPolicies "" ""
         ListGroups "" ""
         ListGroupsForUser "" ""
+        ListInstanceProfilesForRole "" ""
+        ListOpenIDConnectProviders "" ""
         ListPolicies "" ""
         ListPolicyTags "" ""
         ListPolicyVersions "" ""

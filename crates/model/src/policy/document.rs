@@ -113,6 +113,9 @@ impl Document {
         }
         let read = |json: &Json| statement(json, language, kind);
         let statements: Vec<_> = statements.iter().map(read).collect::<Result<_, _>>()?;
+        if kind != Kind::Bucket {
+            refuse_twice_named(&statements)?;
+        }
         let values = statements.iter().map(Statement::size).sum::<usize>();
         if values > POLICY_VALUES_MAX {
             return Err(format!("Policies have at most {POLICY_VALUES_MAX} values"));
@@ -140,6 +143,18 @@ impl Document {
         let places = self.order.get(range).unwrap_or_default().iter();
         places.filter_map(|place| Some((*place, self.statements.get(usize::from(*place))?)))
     }
+}
+
+/// Source: "AWS JSON policy elements: Sid".
+fn refuse_twice_named(statements: &[Statement]) -> Result<(), String> {
+    let mut ids: Vec<&str> = statements.iter().filter_map(|it| it.id.as_deref()).collect();
+    let all = ids.len();
+    ids.sort_unstable();
+    ids.dedup();
+    if ids.len() == all {
+        return Ok(());
+    }
+    Err("Statement IDs (SID) in a single policy must be unique.".to_owned())
 }
 
 fn language(version: Option<&Json>) -> Result<Language, String> {
