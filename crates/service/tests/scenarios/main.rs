@@ -24,6 +24,7 @@ mod policies;
 mod rebuilding;
 mod reclaiming;
 mod repairing;
+mod sessions;
 mod strangers;
 #[path = "../support/mod.rs"]
 mod support;

@@ -1,5 +1,6 @@
 //! Policies as they are written, and what must come of them.
 
+mod arns;
 mod conditions;
 mod layers;
 mod random;
