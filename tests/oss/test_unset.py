@@ -30,7 +30,6 @@ UNSET = {
 # What of the answer is looked at, and what it is.
 DEFAULT = {
     "get_bucket_access_monitor": ("access_monitor.status", "Disabled"),
-    "get_bucket_acl": ("acl", "private"),
     "get_bucket_archive_direct_read": ("enabled", False),
     "get_bucket_https_config": ("tls_enabled", False),
     "get_bucket_logging": ("target_bucket", ""),
@@ -98,7 +97,6 @@ def test_a_document_of_an_object_is_not_there(oss, call, name):
 
 def test_a_document_of_an_object_has_its_default(oss, call):
     oss.put_object("k", b"1")
-    assert call("get_object_acl", key="k").acl == "default"
     assert call("get_object_tagging", key="k").tag_set.tagging_rule == {}
 
 

@@ -14,7 +14,6 @@ UNSET = {
     "encryption": "ServerSideEncryptionConfigurationNotFoundError",
     "lifecycle": "NoSuchLifecycleConfiguration",
     "object-lock": "ObjectLockConfigurationNotFoundError",
-    "ownershipControls": "OwnershipControlsNotFoundError",
     "replication": "ReplicationConfigurationNotFoundError",
     "tagging": "NoSuchTagSet",
     "website": "NoSuchWebsiteConfiguration",
@@ -24,12 +23,10 @@ EMPTY = {
     "logging": b"<BucketLoggingStatus",
     "notification": b"<NotificationConfiguration",
     "requestPayment": b"<Payer>BucketOwner</Payer>",
-    "acl": b"FULL_CONTROL",
 }
 REMOVABLE = (
     "encryption",
     "lifecycle",
-    "ownershipControls",
     "replication",
     "tagging",
     "website",
@@ -125,12 +122,6 @@ def test_an_object_has_no_tags_and_cannot_get_any_yet(s3, endpoint, bucket):
     assert s3.get_object(Bucket=bucket, Key="k")["Body"].read() == b"1"
 
 
-def test_an_object_answers_its_default_acl(s3, bucket):
-    s3.put_object(Bucket=bucket, Key="k", Body=b"1")
-    grants = s3.get_object_acl(Bucket=bucket, Key="k")["Grants"]
-    assert [grant["Permission"] for grant in grants] == ["FULL_CONTROL"]
-
-
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -139,8 +130,6 @@ def test_an_object_answers_its_default_acl(s3, bucket):
         ("x-amz-object-lock-mode", "GOVERNANCE"),
         ("x-amz-object-lock-legal-hold", "ON"),
         ("x-amz-tagging", "a=1"),
-        ("x-amz-acl", "public-read"),
-        ("x-amz-grant-read", "uri=http://acs.amazonaws.com/groups/global/AllUsers"),
         ("x-amz-write-offset-bytes", "0"),
     ],
 )

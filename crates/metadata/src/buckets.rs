@@ -129,7 +129,7 @@ impl Metadata {
 
     /// Switches versioning. A bucket once versioned is only ever suspended.
     pub async fn set_versioning(&self, known: &Bucket, versioning: Versioning) -> Result<()> {
-        self.change_bucket(known, |bucket| Bucket { versioning, ..bucket }).await
+        self.change_bucket(known, |bucket| Ok(Bucket { versioning, ..bucket })).await
     }
 
     /// Sets how far public access is blocked.
@@ -138,14 +138,22 @@ impl Metadata {
         known: &Bucket,
         access_block: Option<AccessBlock>,
     ) -> Result<()> {
-        self.change_bucket(known, |bucket| Bucket { access_block, ..bucket }).await
+        self.change_bucket(known, |bucket| Ok(Bucket { access_block, ..bucket })).await
     }
 
-    async fn change_bucket(&self, known: &Bucket, change: impl Fn(Bucket) -> Bucket) -> Result<()> {
+    /// Changes the bucket's own record.
+    ///
+    /// # Errors
+    /// What `change` says of the bucket as it is in that very commit.
+    pub(crate) async fn change_bucket(
+        &self,
+        known: &Bucket,
+        change: impl Fn(Bucket) -> Result<Bucket, Condition>,
+    ) -> Result<()> {
         self.transact(async || {
             let mut draft = Draft::default();
             let bucket = self.rebind(&mut draft, known).await?;
-            draft.put(keys::bucket(&bucket.name), &change(bucket));
+            draft.put(keys::bucket(&bucket.name), &change(bucket)?);
             Ok(Try::Commit(draft, ()))
         })
         .await

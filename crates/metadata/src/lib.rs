@@ -5,6 +5,7 @@ pub mod embedded;
 pub mod engine;
 
 mod accounts;
+mod acls;
 mod blobs;
 mod buckets;
 mod codec;

@@ -6,6 +6,7 @@
 
 use model::{
     Condition,
+    acl::Acl,
     limits::COMMIT_TRIES_MAX,
     names::{AccountId, ObjectKey, VersionId, VersionSelector},
     records::{Bucket, Garbage, ObjectData, Version, Versioning},
@@ -28,6 +29,7 @@ pub struct NewVersion<'a> {
     pub object: Option<&'a ObjectData>,
     /// The object's content.
     pub content: Option<NamedContent<'a>>,
+    pub acl: Option<&'a Acl>,
     pub now_ms: i64,
 }
 
@@ -288,6 +290,7 @@ impl Metadata {
             modified_ms: new.now_ms.max(after),
             object: new.object.cloned(),
             owner: new.owner.clone(),
+            acl: new.acl.cloned(),
         }
     }
 

@@ -2,6 +2,7 @@
 //!
 //! Pure: no input or output, no async, no clock. Everything above this crate speaks in these types.
 
+pub mod acl;
 pub mod checksums;
 pub mod condition;
 pub mod cors;

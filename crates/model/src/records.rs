@@ -3,6 +3,7 @@
 use minicbor::{Decode, Encode, bytes::ByteVec};
 
 use crate::{
+    acl::{Acl, Ownership},
     checksums::Algorithm,
     names::{AccountId, BucketId, BucketName, ContentId, ObjectKey, UploadId, VersionId},
 };
@@ -94,9 +95,35 @@ pub struct Bucket {
     /// How many copies its bytes shall have; `None` means as many as all others.
     #[n(11)]
     pub copies: Option<u8>,
+    /// Who is let in besides; `None` is nobody.
+    #[n(12)]
+    pub acl: Option<Acl>,
+    /// `None` if it was never set, or taken back; see [`Bucket::ownership`].
+    #[n(13)]
+    pub object_ownership: Option<Ownership>,
 }
 
 impl Bucket {
+    /// Whose objects are that others write.
+    pub fn ownership(&self) -> Ownership {
+        self.object_ownership.unwrap_or_default()
+    }
+
+    /// Whether access control lists that make public count.
+    pub fn lets_public_acls(&self) -> bool {
+        !self.access_block.is_some_and(|block| block.ignore_public_acls)
+    }
+
+    /// Whether access control lists that make public are refused.
+    pub fn blocks_public_acls(&self) -> bool {
+        self.access_block.is_some_and(|block| block.block_public_acls)
+    }
+
+    /// Whether a list counts: where all objects are the bucket owner's, lists of grants do not.
+    pub fn heeds(&self, acl: &Acl) -> bool {
+        matches!(acl, Acl::Word(_)) || self.ownership() != Ownership::BucketOwnerEnforced
+    }
+
     /// The revision of a document that is set.
     pub fn document(&self, kind: DocumentKind) -> Option<u64> {
         self.documents.iter().find(|set| set.kind == kind).map(|set| set.revision)
@@ -264,6 +291,9 @@ pub struct Version {
     /// The account that wrote it.
     #[n(4)]
     pub owner: AccountId,
+    /// Who is let at it besides; `None` leaves it to the bucket.
+    #[n(5)]
+    pub acl: Option<Acl>,
 }
 
 impl Version {
@@ -331,6 +361,9 @@ pub struct Upload {
     /// OSS `sequential`: parts must come in order.
     #[n(8)]
     pub sequential: bool,
+    /// The object's, once it is made.
+    #[n(9)]
+    pub acl: Option<Acl>,
 }
 
 /// One uploaded part.

@@ -131,6 +131,7 @@ fn parts(config: &Config, metadata: Metadata, blobs: Blobs, master_key: &MasterK
         master_key: master_key.0,
         regions: config.regions(),
         block_public_access: config.buckets.block_public_access,
+        object_ownership: config.buckets.object_ownership.into(),
         keep_unnamed: true,
         scrub: None,
         placement: PlacementSettings {

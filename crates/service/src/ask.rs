@@ -9,7 +9,7 @@ use model::{
     policy::Action,
 };
 
-use crate::{Need, Operation, Permit, Result, Service};
+use crate::{Need, Operation, Permit, Result, Service, objects::Target};
 
 /// Asks for one action and does nothing.
 pub struct Ask {
@@ -21,6 +21,7 @@ enum About {
     NewBucket(BucketName),
     Bucket(BucketName),
     Object(BucketName, ObjectKey),
+    Target(Target),
     Somewhere(BucketName),
 }
 
@@ -41,6 +42,11 @@ impl Ask {
     pub const fn object(action: Action, bucket: BucketName, key: ObjectKey) -> Self {
         Self { action, about: About::Object(bucket, key) }
     }
+
+    /// An object, perhaps by the id of a version: then the action of that is asked for.
+    pub const fn target(action: Action, target: Target) -> Self {
+        Self { action, about: About::Target(target) }
+    }
 }
 
 impl Operation for Ask {
@@ -52,6 +58,7 @@ impl Operation for Ask {
             About::Bucket(bucket) => Need::bucket(self.action, bucket),
             About::Somewhere(bucket) => Need::somewhere(self.action, bucket),
             About::Object(bucket, key) => Need::object(self.action, bucket, key),
+            About::Target(target) => Need::target(target.action(self.action), target),
         }
     }
 

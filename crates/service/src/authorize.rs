@@ -4,9 +4,10 @@ use std::{marker::PhantomData, sync::Arc};
 
 use model::{
     Condition,
-    names::{AccountId, BucketName, ObjectKey, VersionSelector},
+    acl::{self, Acl, Of},
+    names::{AccountId, BucketName, ObjectKey, VersionId, VersionSelector},
     policy::{Action, Context, Decision, Facts, Layers, Resource, evaluate, might_allow},
-    records::Bucket,
+    records::{Bucket, Version},
 };
 
 use crate::{Caller, Error, Operation, Result, Service, objects::Target, policies::Policy};
@@ -27,10 +28,12 @@ impl Found {
         all.iter().find(|found| found.bucket().name == *name)
     }
 
-    fn layers(&self) -> Layers<'_> {
+    /// - `acl`: whether an access control list lets the request through.
+    fn layers(&self, acl: bool) -> Layers<'_> {
         let block = self.bucket().access_block;
         let restricts = block.is_some_and(|block| block.restrict_public_buckets);
         Layers {
+            acl,
             resource: self.policy.as_ref().map(|policy| &policy.document),
             restricted: restricts && self.policy.as_ref().is_some_and(|policy| policy.public),
             ..Layers::default()
@@ -49,12 +52,22 @@ pub struct Need<'n> {
     /// It is enough that it may be allowed for something in the bucket: what is meant is asked for
     /// one by one later.
     pub somewhere: bool,
+    /// The object is written by this very request: who may write it may do this to it too.
+    pub written: bool,
+}
+
+/// A version whose own access control list was asked; `None` where there was none.
+struct Asked {
+    bucket: BucketName,
+    key: ObjectKey,
+    selector: VersionSelector,
+    version: Option<VersionId>,
 }
 
 impl<'n> Need<'n> {
     fn one(action: Action, resource: Resource<'n>) -> Self {
         let version = VersionSelector::Latest;
-        Self { action, resource, version, source: false, somewhere: false }
+        Self { action, resource, version, source: false, somewhere: false, written: false }
     }
 
     pub fn service(action: Action) -> Vec<Self> {
@@ -89,6 +102,21 @@ impl<'n> Need<'n> {
         vec![Self { somewhere: true, ..Self::one(action, Resource::Bucket(bucket)) }]
     }
 
+    /// Writing an object, and setting its access control list along if `acl` says so.
+    pub fn write(bucket: &'n BucketName, key: &'n ObjectKey, acl: bool) -> Vec<Self> {
+        let mut needs = Self::object(Action::PutObject, bucket, key);
+        if acl {
+            let need = Self::one(Action::PutObjectAcl, Resource::Object(bucket, key));
+            needs.push(Self { written: true, ..need });
+        }
+        needs
+    }
+
+    /// The action by which access control lists decide.
+    fn acl_action(&self) -> Action {
+        if self.written { Action::PutObject } else { self.action }
+    }
+
     /// Adds the right to read the source of a copy.
     pub fn and_source(mut needs: Vec<Self>, source: &'n Target) -> Vec<Self> {
         needs.push(Self { source: true, ..Self::of(source.read_action(), source) });
@@ -101,11 +129,14 @@ impl<'n> Need<'n> {
 /// ```compile_fail
 /// // A permit cannot be made outside this file:
 /// use service::{Permit, buckets::StatBucket};
-/// let permit = Permit::<StatBucket> { caller: todo!(), buckets: vec![], operation: todo!() };
+/// let permit = Permit::<StatBucket> {
+///     caller: todo!(), buckets: vec![], asked: vec![], operation: todo!(),
+/// };
 /// ```
 pub struct Permit<'c, O: ?Sized> {
     caller: &'c Caller,
     buckets: Vec<Found>,
+    asked: Vec<Asked>,
     operation: PhantomData<fn() -> Box<O>>,
 }
 
@@ -135,8 +166,33 @@ impl<O: ?Sized> Permit<'_, O> {
     }
 
     /// As [`Self::allows`] for an object, as batch operations ask per key.
-    pub fn allows_target(&self, action: Action, target: &Target) -> bool {
-        decide(&self.buckets, self.caller, &Need::of(action, target)).is_allowed()
+    ///
+    /// # Errors
+    /// When the object's access control list cannot be read.
+    pub async fn allows_target(
+        &self,
+        service: &Service,
+        action: Action,
+        target: &Target,
+    ) -> Result<bool> {
+        let need = Need::of(action, target);
+        Ok(may(service, &self.buckets, self.caller, &need).await?.is_ok())
+    }
+
+    /// Checks that a version is the one whose own access control list let the request through.
+    ///
+    /// # Errors
+    /// [`Condition::SlowDown`] if another one took its place meanwhile: it was not asked.
+    pub(crate) fn check_version(&self, target: &Target, version: &Version) -> Result<()> {
+        let same = |asked: &&Asked| {
+            asked.bucket == target.bucket
+                && asked.key == target.key
+                && asked.selector == target.version
+        };
+        match self.asked.iter().find(same) {
+            Some(asked) if asked.version != Some(version.id) => Err(Condition::SlowDown.into()),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -164,12 +220,14 @@ pub(crate) async fn authorize<'c, O: Operation>(
             return Err(Condition::AccessDenied.into());
         }
     }
+    let mut asked = Vec::new();
     for need in &needs {
-        if !may(&buckets, caller, need) {
-            return Err(Condition::AccessDenied.into());
+        match may(service, &buckets, caller, need).await? {
+            Ok(version) => asked.extend(version),
+            Err(condition) => return Err(condition.into()),
         }
     }
-    Ok(Permit { caller, buckets, operation: PhantomData })
+    Ok(Permit { caller, buckets, asked, operation: PhantomData })
 }
 
 /// The right to look at or change the users, groups, roles and policies of the caller's account.
@@ -211,29 +269,122 @@ fn no_such_bucket(name: &BucketName) -> Error {
     Error::from(Condition::NoSuchBucket).field("BucketName", name.as_str())
 }
 
-fn may(buckets: &[Found], caller: &Caller, need: &Need<'_>) -> bool {
-    if !need.somewhere {
-        return decide(buckets, caller, need).is_allowed();
+/// Whether a need is met, and the version that was asked for that, if its own list decided.
+async fn may(
+    service: &Service,
+    buckets: &[Found],
+    caller: &Caller,
+    need: &Need<'_>,
+) -> Result<Result<Option<Asked>, Condition>> {
+    let facts = &caller.facts;
+    if need.somewhere {
+        let (layers, owner) = layers(buckets, facts, need);
+        let may = owner.is_some_and(|owner| might_allow(&layers, owner, facts, need.action));
+        return Ok(if may { Ok(None) } else { Err(Condition::AccessDenied) });
     }
-    let (layers, owner) = layers(buckets, need.resource);
-    owner.is_some_and(|owner| might_allow(&layers, owner, &caller.facts, need.action))
+    let decision = decide(buckets, caller, need);
+    match (decision, need.resource) {
+        (Decision::Allowed(..), _) => Ok(Ok(None)),
+        (Decision::NotAllowed(_), Resource::Object(name, key)) => {
+            let Some(found) = Found::named(buckets, name) else {
+                return Ok(Err(Condition::AccessDenied));
+            };
+            let asked = ask_object(service, buckets, caller, found, need, key).await?;
+            Ok(asked.map(Some).ok_or(Condition::AccessDenied))
+        }
+        _ => Ok(Err(Condition::AccessDenied)),
+    }
+}
+
+/// Asks the access control list of the object itself, after all else did not allow it.
+async fn ask_object(
+    service: &Service,
+    buckets: &[Found],
+    caller: &Caller,
+    found: &Found,
+    need: &Need<'_>,
+    key: &ObjectKey,
+) -> Result<Option<Asked>> {
+    let facts = &caller.facts;
+    let (bucket, action) = (found.bucket(), need.acl_action());
+    // No list lets these through: nothing needs to be read.
+    if !acl::may_let(action) {
+        return Ok(None);
+    }
+    let version = service.metadata.version(bucket, key, need.version).await?;
+    let object = version.as_ref().filter(|version| version.object.is_some());
+    let lets = match object {
+        Some(version) => object_lets(bucket, version, facts, action),
+        // Who may list learns that there is none.
+        None if acl::is_read(action) => {
+            let list = Need::one(Action::ListBucket, Resource::Bucket(&bucket.name));
+            return Ok(decide(buckets, caller, &list).is_allowed().then(|| Asked {
+                bucket: bucket.name.clone(),
+                key: key.clone(),
+                selector: need.version,
+                version: version.map(|version| version.id),
+            }));
+        }
+        None => bucket_word(bucket)
+            .is_some_and(|acl| acl.lets(facts, action, Of::Object, bucket.lets_public_acls())),
+    };
+    let Need { action, resource, version: selector, .. } = *need;
+    let context =
+        Context { facts, action, resource, version: selector, owner: Some(&bucket.owner) };
+    let layers = caller.standing.join(found.layers(true));
+    let allowed = lets && evaluate(&layers, &context).is_allowed();
+    Ok(allowed.then(|| Asked {
+        bucket: bucket.name.clone(),
+        key: key.clone(),
+        selector,
+        version: version.map(|version| version.id),
+    }))
+}
+
+/// The bucket's list, if it is one word, which counts for its objects too.
+fn bucket_word(bucket: &Bucket) -> Option<&Acl> {
+    bucket.acl.as_ref().filter(|acl| matches!(acl, Acl::Word(_)))
+}
+
+fn object_lets(bucket: &Bucket, version: &Version, facts: &Facts, action: Action) -> bool {
+    let public = bucket.lets_public_acls();
+    // A bucket's list that is no word says nothing of reading its objects.
+    let acl = version.acl.as_ref().or_else(|| bucket_word(bucket));
+    acl.is_some_and(|acl| bucket.heeds(acl) && acl.lets(facts, action, Of::Object, public))
+        || owns(bucket, version, facts) && acl::is_about_acl(action)
+}
+
+/// Whether the caller's account owns a version in a bucket of somebody else.
+fn owns(bucket: &Bucket, version: &Version, facts: &Facts) -> bool {
+    bucket.ownership() != acl::Ownership::BucketOwnerEnforced
+        && facts.principal.account() == Some(&version.owner)
 }
 
 /// Decides over all policies in force.
 fn decide(buckets: &[Found], caller: &Caller, need: &Need<'_>) -> Decision {
-    let (layers, owner) = layers(buckets, need.resource);
-    let (layers, facts) = (caller.standing.join(layers), &caller.facts);
+    let facts = &caller.facts;
+    let (layers, owner) = layers(buckets, facts, need);
+    let layers = caller.standing.join(layers);
     let Need { action, resource, version, .. } = *need;
     evaluate(&layers, &Context { facts, action, resource, version, owner })
 }
 
 /// The policies that have a say over a resource, and the account it belongs to.
-fn layers<'b>(buckets: &'b [Found], resource: Resource<'_>) -> (Layers<'b>, Option<&'b AccountId>) {
-    let (Resource::Bucket(name) | Resource::Object(name, _)) = resource else {
+fn layers<'b>(
+    buckets: &'b [Found],
+    facts: &Facts,
+    need: &Need<'_>,
+) -> (Layers<'b>, Option<&'b AccountId>) {
+    let (Resource::Bucket(name) | Resource::Object(name, _)) = need.resource else {
         return (Layers::default(), None);
     };
-    match Found::named(buckets, name) {
-        Some(found) => (found.layers(), Some(&found.bucket().owner)),
-        None => (Layers::default(), None),
-    }
+    let Some(found) = Found::named(buckets, name) else { return (Layers::default(), None) };
+    let bucket = found.bucket();
+    let public = bucket.lets_public_acls();
+    let acl = bucket.acl.as_ref().filter(|acl| bucket.heeds(acl)).is_some_and(|acl| {
+        let action = need.acl_action();
+        acl.lets(facts, action, Of::Bucket, public)
+            || need.somewhere && acl.lets(facts, action, Of::Object, public)
+    });
+    (found.layers(acl), Some(&bucket.owner))
 }

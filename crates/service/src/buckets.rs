@@ -5,6 +5,7 @@ use std::sync::Arc;
 use metadata::{Created, Scope};
 use model::{
     Condition,
+    acl::{Ownership, WantedAcl},
     listing::Question,
     names::{BucketId, BucketName},
     policy::Action,
@@ -39,6 +40,9 @@ pub struct CreateBucket {
     /// OSS: storage class and redundancy type.
     pub storage_class: Option<String>,
     pub redundancy: Option<String>,
+    pub acl: Option<WantedAcl>,
+    /// `None` is what new buckets have here.
+    pub object_ownership: Option<Ownership>,
 }
 
 pub struct CreatedBucket {
@@ -114,7 +118,7 @@ impl Operation for CreateBucket {
 
     async fn run(self, permit: Permit<'_, Self>, service: &Arc<Service>) -> Result<Self::Output> {
         let owner = permit.caller().account_id().ok_or(Condition::AccessDenied)?;
-        let wanted = Bucket {
+        let mut wanted = Bucket {
             id: BucketId(0),
             name: self.name,
             owner: owner.clone(),
@@ -127,7 +131,12 @@ impl Operation for CreateBucket {
             documents: Vec::new(),
             access_block: service.new_access_block(),
             copies: None,
+            acl: None,
+            object_ownership: Some(self.object_ownership.unwrap_or(service.object_ownership)),
         };
+        if let Some(acl) = &self.acl {
+            wanted.acl = service.new_bucket_acl(&wanted, acl).await?;
+        }
         match service.metadata.create_bucket(&wanted).await? {
             Created::New(bucket) => Ok(CreatedBucket { bucket, existed: false }),
             Created::Taken(bucket) if bucket.owner == *owner => {

@@ -3,6 +3,7 @@
 //! [`Service::call`] is the one door: it authorizes an operation, then runs it.
 
 pub mod accounts;
+pub mod acls;
 mod ask;
 mod authorize;
 pub mod body;
@@ -41,7 +42,10 @@ use std::sync::Arc;
 
 use blobs::{Blobs, Location};
 use metadata::Metadata;
-use model::environment::{Clock, Entropy, unix_ms};
+use model::{
+    acl::Ownership,
+    environment::{Clock, Entropy, unix_ms},
+};
 use tokio::sync::Notify;
 
 /// What clients and workers ask for. Only [`Service::call`] can run one.
@@ -70,6 +74,8 @@ pub struct Parts {
     pub regions: Vec<String>,
     /// New buckets are kept from becoming public.
     pub block_public_access: bool,
+    /// Whose the objects in new buckets are that others write.
+    pub object_ownership: Ownership,
     /// The metadata may have lost commits: what earlier starts wrote and nothing names stays.
     pub keep_unnamed: bool,
     /// How the store is read through in the background; `None` if it is not.
@@ -87,6 +93,7 @@ pub struct Service {
     seal: seal::Seal,
     regions: Vec<String>,
     block_public_access: bool,
+    object_ownership: Ownership,
     policies: policies::Policies,
     standings: entities::Standings,
     sessions: entities::Sessions,
@@ -112,7 +119,7 @@ impl Service {
     /// When the master key cannot be used, or no region is named.
     pub fn open(parts: Parts) -> Result<Arc<Self>> {
         let Parts { metadata, blobs, clock, entropy, .. } = parts;
-        let Parts { block_public_access, .. } = parts;
+        let Parts { block_public_access, object_ownership, .. } = parts;
         let Parts { master_key, regions, keep_unnamed, scrub, placement, key_files, .. } = parts;
         if regions.is_empty() {
             return Err(Error::new(model::Condition::Internal, "no region is configured"));
@@ -125,6 +132,7 @@ impl Service {
             seal: seal::Seal::new(&master_key)?,
             regions,
             block_public_access,
+            object_ownership,
             policies: policies::Policies::default(),
             standings: entities::Standings::default(),
             sessions: entities::Sessions::default(),

@@ -210,6 +210,8 @@ impl Service {
             documents: Vec::new(),
             access_block: self.new_access_block(),
             copies: None,
+            acl: None,
+            object_ownership: None,
         };
         self.metadata.restore_bucket(&bucket).await?;
         report.buckets += 1;
@@ -251,6 +253,7 @@ impl Service {
                 owner: &bucket.owner,
                 object: Some(&whole.object),
                 content: Some(NamedContent::New(&whole.content)),
+                acl: None,
                 now_ms: candidate.begun_ms,
             };
             self.metadata.write_version(bucket, &new, |_, _| Ok(())).await?;

@@ -32,6 +32,8 @@ table! {
         "Access Denied";
     AccountAlreadyExists: 409 "EntityAlreadyExists",
         "An account of that name, id or key exists already.";
+    AclNotSupported: 400 "AccessControlListNotSupported",
+        "The bucket does not allow ACLs";
     AuthorizationHeaderMalformed: 400 "AuthorizationHeaderMalformed" / "InvalidArgument",
         "The authorization header you provided is invalid.";
     AuthorizationQueryMalformed: 400 "AuthorizationQueryParametersError" / "InvalidArgument",
@@ -40,6 +42,12 @@ table! {
         "The Content-MD5 you specified did not match what we received.";
     BadRequest: 400 "BadRequest",
         "Bad Request";
+    BucketAclBlocked: 400 "InvalidBucketAclWithBlockPublicAccessError" / "AccessDenied",
+        "Bucket cannot have public ACLs set with BlockPublicAccess enabled: new buckets begin with \
+         a public access block. Create the bucket, lift the block (DeletePublicAccessBlock), then \
+         set the ACL.";
+    BucketAclNotSupported: 400 "InvalidBucketAclWithObjectOwnership",
+        "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting";
     BucketAlreadyExists: 409 "BucketAlreadyExists",
         "The requested bucket name is not available. The bucket namespace is shared by all users \
          of the system. Please select a different name and try again.";
@@ -121,6 +129,8 @@ table! {
         "The body of your POST request is not well-formed multipart/form-data.";
     LimitExceeded: 409 "LimitExceeded",
         "There is more of it than is allowed.";
+    MalformedAcl: 400 "MalformedACLError" / "MalformedXML",
+        "The XML you provided was not well-formed or did not validate against our published schema";
     MalformedPolicy: 400 "MalformedPolicy" / "InvalidPolicyDocument",
         "The policy is not in the valid JSON format";
     MalformedPolicyDocument: 400 "MalformedPolicyDocument" / "InvalidPolicyDocument",
@@ -200,6 +210,10 @@ table! {
         "The part is not the next one of a sequential upload.";
     PreconditionFailed: 412 "PreconditionFailed",
         "At least one of the pre-conditions you specified did not hold";
+    PublicAclBlocked: 403 "AccessDenied",
+        "Access Denied: the ACL is public, and BlockPublicAcls of the bucket's public access block \
+         refuses such ACLs. Switch it off (PutPublicAccessBlock) or delete the block \
+         (DeletePublicAccessBlock), then set the ACL again.";
     PublicPolicyBlocked: 403 "AccessDenied",
         "Access Denied: the policy is public, and BlockPublicPolicy of the bucket's public access \
          block refuses such policies. Switch it off (PutPublicAccessBlock) or delete the block \
@@ -220,6 +234,8 @@ table! {
         "Please reduce your request rate.";
     TooManyBuckets: 400 "TooManyBuckets",
         "You have attempted to create more buckets than allowed";
+    UnresolvableEmail: 400 "UnresolvableGrantByEmailAddress" / "InvalidArgument",
+        "The e-mail address you provided does not match any account on record.";
     UnsupportedSignature: 400 "InvalidRequest" / "InvalidArgument",
         "The authorization mechanism you have provided is not supported. Please use \
          AWS4-HMAC-SHA256.";

@@ -11,7 +11,6 @@ use service::{
     objects::read::{LookAtObject, LookedAt},
 };
 
-use super::bucket::{write_account, write_owner};
 use crate::{
     dialect::Dialect,
     wire::{self, Entry, Handler, Reply, Request, Result, Route, Target},
@@ -142,7 +141,6 @@ const NO_LOCK: Answer =
 
 #[rustfmt::skip]
 pub static TABLE: &[Entry] = &[
-    get("GetBucketAcl", &["acl"], Action::GetBucketAcl, Document(bucket_acl)),
     get("GetBucketEncryption", &["encryption"],
         Action::GetEncryptionConfiguration, Unset(Condition::NoEncryptionRule)),
     delete("DeleteBucketEncryption", &["encryption"],
@@ -172,11 +170,6 @@ pub static TABLE: &[Entry] = &[
         Action::GetBucketNotification, Document(notification))),
     only(S3, get("GetObjectLockConfiguration", &["object-lock"],
         Action::GetBucketObjectLock, Unset(Condition::NoObjectLock))),
-    only(S3, get("GetBucketOwnershipControls", &["ownershipControls"],
-        Action::GetBucketOwnershipControls,
-        Unset(Condition::NoOwnershipControls))),
-    only(S3, delete("DeleteBucketOwnershipControls", &["ownershipControls"],
-        Action::PutBucketOwnershipControls, None)),
     only(S3, get("ListBucketInventoryConfigurations", &["inventory"],
         Action::GetInventoryConfiguration, Document(inventories))),
     only(S3, get("GetBucketInventoryConfiguration", &["inventory", "id"],
@@ -244,7 +237,6 @@ pub static TABLE: &[Entry] = &[
     only(OSS, get("ListStyle", &["style"], Action::ListStyle, Document(styles))),
     only(OSS, get("ListLiveChannel", &["live"], Action::ListLiveChannel, Document(live_channels))),
 
-    object("GET", "GetObjectAcl", &["acl"], Action::GetObjectAcl, Document(object_acl)),
     object("GET", "GetObjectTagging", &["tagging"], Action::GetObjectTagging, Document(tagging)),
     object("DELETE", "DeleteObjectTagging", &["tagging"], Action::DeleteObjectTagging, Deleted),
     object("GET", "GetObjectRetention", &["retention"], Action::GetObjectRetention, NO_LOCK),
@@ -264,34 +256,6 @@ fn empty(request: &Request, root: &'static str) -> Bytes {
 fn single(request: &Request, root: &'static str, name: &'static str, value: &str) -> Bytes {
     let mut xml = xml::document(request.dialect, root);
     xml.text(name, value);
-    xml.finish()
-}
-
-fn bucket_acl(request: &Request, info: &BucketInfo) -> Bytes {
-    acl(request, info, "private")
-}
-
-fn object_acl(request: &Request, info: &BucketInfo) -> Bytes {
-    acl(request, info, "default")
-}
-
-/// The owner may do everything: a list of grants in S3, one word in OSS.
-fn acl(request: &Request, info: &BucketInfo, word: &str) -> Bytes {
-    let mut xml = xml::document(request.dialect, "AccessControlPolicy");
-    write_owner(&mut xml, request.dialect, &info.owner);
-    xml.open("AccessControlList");
-    match request.dialect {
-        Dialect::Oss => _ = xml.text("Grant", word),
-        Dialect::S3 => {
-            let kind = [
-                ("xmlns:xsi", "http://www.w3.org/2001/XMLSchema-instance"),
-                ("xsi:type", "CanonicalUser"),
-            ];
-            xml.open("Grant").open_with("Grantee", &kind);
-            write_account(&mut xml, request.dialect, &info.owner);
-            xml.close().text("Permission", "FULL_CONTROL");
-        }
-    }
     xml.finish()
 }
 

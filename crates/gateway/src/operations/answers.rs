@@ -84,6 +84,17 @@ pub fn write_owner(xml: &mut Writer, dialect: Dialect, element: &'static str, ac
     }
 }
 
+/// As [`write_owner`], of the owner of what is listed: one of `owners`, or else the bucket's.
+pub fn write_owner_of(
+    xml: &mut Writer,
+    dialect: Dialect,
+    id: &AccountId,
+    (owners, bucket_owner): (&[Account], &Account),
+) {
+    let owner = owners.iter().find(|owner| owner.id == *id).unwrap_or(bucket_owner);
+    write_owner(xml, dialect, "Owner", owner);
+}
+
 /// As [`write_owner`], of whoever began an upload: `known`, or somebody with only an id.
 pub fn write_initiator(
     xml: &mut Writer,
@@ -144,6 +155,7 @@ pub(super) mod tests {
                 attributes: Attributes::default(),
             }),
             owner: account().id,
+            acl: None,
         }
     }
 

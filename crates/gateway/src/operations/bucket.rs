@@ -2,6 +2,7 @@
 
 use model::{
     Condition,
+    acl::{Acl, Ownership, Word},
     policy::Action,
     records::{AccessBlock, Account, Bucket, Versioning},
 };
@@ -13,6 +14,7 @@ use service::{
     },
 };
 
+use super::acl;
 use crate::{
     dialect::Dialect,
     wire::{self, Reply, Request, Result, Route, Target, WireOperation},
@@ -21,10 +23,6 @@ use crate::{
 
 /// The region whose buckets S3 calls by no name.
 const UNNAMED_REGION: &str = "us-east-1";
-/// The canned ACLs of a bucket. Source: S3 "Canned ACL"; OSS has the first three.
-const CANNED_ACLS: &[&str] =
-    &["private", "public-read", "public-read-write", "authenticated-read", "log-delivery-write"];
-const CANNED_ACLS_OSS: &[&str] = &["private", "public-read", "public-read-write"];
 
 /// `PUT /{bucket}`
 pub struct Create;
@@ -87,6 +85,7 @@ impl WireOperation for Create {
             return Err(error.field("BucketName", name.as_str()));
         }
         refuse_unserved_headers(request)?;
+        let (acl, object_ownership) = (acl::of_headers(request)?, object_ownership(request)?);
         let document: CreateBucketConfiguration =
             request.optional_document().await?.unwrap_or_default();
         if document.zone.is_some() || document.kind.is_some() || document.tags.is_some() {
@@ -99,7 +98,8 @@ impl WireOperation for Create {
         };
         request.note(wanted.clone());
         let Wanted { storage_class, redundancy } = wanted;
-        Ok(CreateBucket { name, location: given(document.location), storage_class, redundancy })
+        let location = given(document.location);
+        Ok(CreateBucket { name, location, storage_class, redundancy, acl, object_ownership })
     }
 
     fn render(request: &Request, created: CreatedBucket) -> Result<Reply> {
@@ -122,31 +122,21 @@ impl WireOperation for Create {
 
 /// Headers that ask for what a new bucket cannot have yet.
 fn refuse_unserved_headers(request: &Request) -> Result<()> {
-    let known = match request.dialect {
-        Dialect::S3 => CANNED_ACLS,
-        Dialect::Oss => CANNED_ACLS_OSS,
-    };
-    match request.own_header("acl")? {
-        None | Some("" | "private") => {}
-        Some(acl) if known.contains(&acl) => return Err(not_implemented("An ACL but private")),
-        Some(acl) => return Err(invalid("acl", acl)),
-    }
-    let grants = request.headers.keys().any(|name| name.as_str().starts_with("x-amz-grant-"));
-    if grants {
-        return Err(not_implemented("Grants"));
-    }
     if let Some(value) = request.own_header("bucket-object-lock-enabled")?
         && value.eq_ignore_ascii_case("true")
     {
         return Err(not_implemented("Object Lock"));
     }
-    match request.own_header("object-ownership")? {
-        None | Some("BucketOwnerEnforced") => Ok(()),
-        Some("BucketOwnerPreferred" | "ObjectWriter") => {
-            Err(not_implemented("An object ownership but BucketOwnerEnforced"))
-        }
-        Some(other) => Err(invalid("x-amz-object-ownership", other)),
-    }
+    Ok(())
+}
+
+/// Whose the objects are to be that others write, if the request says so.
+fn object_ownership(request: &Request) -> Result<Option<Ownership>> {
+    let name = "object-ownership";
+    let given = request.own_header(name)?.filter(|_| request.dialect == Dialect::S3);
+    let Some(text) = given.filter(|text| !text.is_empty()) else { return Ok(None) };
+    let ownership = Ownership::parse(text);
+    ownership.map(Some).ok_or_else(|| invalid("x-amz-object-ownership", text))
 }
 
 fn not_implemented(what: &str) -> Error {
@@ -256,7 +246,9 @@ impl WireOperation for GetInfo {
         xml.open("Bucket");
         describe(&mut xml, request, &bucket);
         write_owner(&mut xml, request.dialect, &owner);
-        xml.open("AccessControlList").text("Grant", "private").close();
+        let word =
+            bucket.acl.as_ref().filter(|acl| bucket.heeds(acl)).map_or(Word::Private, Acl::word);
+        xml.open("AccessControlList").text("Grant", word.name()).close();
         xml.text("DataRedundancyType", bucket.redundancy.as_deref().unwrap_or("LRS"));
         match bucket.versioning {
             Versioning::Unversioned => {}

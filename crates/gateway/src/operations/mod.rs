@@ -3,18 +3,22 @@
 //! Routing, metrics, log spans and the compatibility pages all come from it. Order does not matter.
 
 pub mod absent;
+mod acl;
 mod answers;
 pub mod arguments;
 mod attributes;
 pub mod bucket;
 pub mod bucket_access_block;
+pub mod bucket_acl;
 pub mod bucket_cors;
+pub mod bucket_ownership;
 mod bucket_policy;
 pub mod bucket_versioning;
 mod checksums;
 mod conditions;
 mod copy_source;
 pub mod multipart;
+pub mod object_acl;
 pub mod object_attributes;
 pub mod object_copy;
 pub mod object_delete;
@@ -59,6 +63,11 @@ static SERVED: &[Entry] = &[
     entry::<bucket_cors::Delete>(),
     entry::<bucket_cors::Get>(),
     entry::<bucket_cors::Put>(),
+    entry::<bucket_acl::Get>(),
+    entry::<bucket_acl::Put>(),
+    entry::<bucket_ownership::Delete>(),
+    entry::<bucket_ownership::Get>(),
+    entry::<bucket_ownership::Put>(),
     entry::<bucket_policy::Delete>(),
     entry::<bucket_policy::Get>(),
     entry::<bucket_policy::GetStatus>(),
@@ -74,6 +83,8 @@ static SERVED: &[Entry] = &[
     entry::<multipart::ListUploads>(),
     entry::<multipart::Upload>(),
 
+    entry::<object_acl::Get>(),
+    entry::<object_acl::Put>(),
     entry::<object_attributes::Get>(),
     entry::<object_copy::Copy>(),
     entry::<object_delete::Delete>(),

@@ -7,7 +7,8 @@ use service::{
 };
 
 use super::{
-    answers, arguments, attributes, checksums, conditions, copy_source, storage_class, unserved,
+    acl, answers, arguments, attributes, checksums, conditions, copy_source, storage_class,
+    unserved,
 };
 use crate::{
     dialect::Dialect,
@@ -50,6 +51,7 @@ impl WireOperation for Copy {
                 Dialect::Oss => None,
             },
             condition: conditions::of_write(dialect, headers)?,
+            acl: acl::of_headers(request)?,
         };
         if storage_class::named(dialect, headers)?.is_none() {
             refuse_no_change(dialect, &copy)?;

@@ -8,7 +8,7 @@ use service::{
     objects::write::{PutObject, WriteCondition, Written},
 };
 
-use super::{answers, attributes, unserved};
+use super::{acl, answers, attributes, unserved};
 use crate::{
     encoding::encode,
     form,
@@ -60,6 +60,7 @@ impl WireOperation for Post {
             key,
             attributes,
             condition: WriteCondition::default(),
+            acl: acl::of_headers(request)?,
             body: Box::new(form.file),
         })
     }

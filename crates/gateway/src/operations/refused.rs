@@ -58,7 +58,6 @@ const fn named(oss_name: &'static str, entry: Entry) -> Entry {
 #[rustfmt::skip]
 pub static TABLE: &[Entry] = &[
     // Both protocols.
-    bucket("PUT", "PutBucketAcl", &["acl"], NOT_KEPT),
     bucket("PUT", "PutBucketEncryption", &["encryption"], NOT_KEPT),
     named("PutBucketLifecycle",
         bucket("PUT", "PutBucketLifecycleConfiguration", &["lifecycle"], NOT_KEPT)),
@@ -66,7 +65,6 @@ pub static TABLE: &[Entry] = &[
     bucket("PUT", "PutBucketRequestPayment", &["requestPayment"], NOT_KEPT),
     named("PutBucketTags", bucket("PUT", "PutBucketTagging", &["tagging"], NOT_KEPT)),
     bucket("PUT", "PutBucketWebsite", &["website"], NOT_KEPT),
-    object("PUT", "PutObjectAcl", &["acl"], NOT_KEPT),
     object("PUT", "PutObjectTagging", &["tagging"], NOT_KEPT),
     object("PUT", "PutObjectRetention", &["retention"], NOT_KEPT),
     object("POST", "RestoreObject", &["restore"], TO_COME),
@@ -79,7 +77,6 @@ pub static TABLE: &[Entry] = &[
     s3(bucket("PUT", "PutBucketInventoryConfiguration", &["inventory", "id"], NOT_KEPT)),
     s3(bucket("PUT", "PutBucketMetricsConfiguration", &["metrics", "id"], NOT_KEPT)),
     s3(bucket("PUT", "PutBucketNotificationConfiguration", &["notification"], NOT_KEPT)),
-    s3(bucket("PUT", "PutBucketOwnershipControls", &["ownershipControls"], NOT_KEPT)),
     s3(bucket("PUT", "PutBucketReplication", &["replication"], NOT_KEPT)),
     s3(bucket("PUT", "PutObjectLockConfiguration", &["object-lock"], NOT_KEPT)),
     s3(bucket("GET", "GetBucketAbac", &["abac"], NOT_OURS)),

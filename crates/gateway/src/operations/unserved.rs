@@ -8,7 +8,6 @@ use crate::{dialect::Dialect, wire::Request};
 /// Beginnings of S3 headers, without `x-amz-`.
 const S3_UNSERVED: &[&str] = &[
     "copy-source-server-side-encryption",
-    "grant-",
     "object-lock-",
     "server-side-encryption",
     "tagging",
@@ -31,19 +30,15 @@ const OSS_PARAMETERS: &[&str] = &["callback", "callback-var", "x-oss-traffic-lim
 /// Names that begin like the above but change nothing here.
 const HARMLESS: &[&str] = &["tagging-count", "tagging-directive"];
 
-/// Access control lists that say what holds anyway: only the bucket's account may.
-const PRIVATE_ACLS: &[&str] =
-    &["private", "default", "bucket-owner-full-control", "bucket-owner-read"];
-
 /// Refuses a request that carries a header of a function not served.
 ///
 /// # Errors
 /// `NotImplemented`, naming the header.
 pub fn refuse(request: &Request) -> Result<()> {
     let dialect = request.dialect;
-    let (unserved, parameters, acl) = match dialect {
-        Dialect::S3 => (S3_UNSERVED, &[][..], "acl"),
-        Dialect::Oss => (OSS_UNSERVED, OSS_PARAMETERS, "object-acl"),
+    let (unserved, parameters) = match dialect {
+        Dialect::S3 => (S3_UNSERVED, &[][..]),
+        Dialect::Oss => (OSS_UNSERVED, OSS_PARAMETERS),
     };
     let mut named: Vec<&str> = request
         .headers
@@ -58,13 +53,9 @@ pub fn refuse(request: &Request) -> Result<()> {
     named.sort_unstable();
     let given = |name: &&&str| request.parameter(name).is_some_and(|value| !value.is_empty());
     named.extend(parameters.iter().find(given));
-    if let Some(name) = named.first() {
-        return Err(not_implemented(name));
-    }
-    match request.own_header(acl)? {
-        None | Some("") => Ok(()),
-        Some(word) if PRIVATE_ACLS.contains(&word) => Ok(()),
-        Some(_) => Err(not_implemented(&format!("{}{acl}", dialect.header_prefix()))),
+    match named.first() {
+        Some(name) => Err(not_implemented(name)),
+        None => Ok(()),
     }
 }
 
@@ -87,14 +78,11 @@ mod tests {
     fn functions_not_served_are_refused_by_name() {
         for (dialect, header, value) in [
             (Dialect::S3, "x-amz-tagging", "a=b"),
-            (Dialect::S3, "x-amz-acl", "public-read"),
-            (Dialect::S3, "x-amz-grant-full-control", "id=x"),
             (Dialect::S3, "x-amz-server-side-encryption", "AES256"),
             (Dialect::S3, "x-amz-server-side-encryption-customer-key", "x"),
             (Dialect::S3, "x-amz-object-lock-mode", "GOVERNANCE"),
             (Dialect::S3, "x-amz-write-offset-bytes", "0"),
             (Dialect::Oss, "x-oss-tagging", "a=b"),
-            (Dialect::Oss, "x-oss-object-acl", "public-read"),
             (Dialect::Oss, "x-oss-callback", "e30="),
             (Dialect::Oss, "x-oss-callback-var", "e30="),
             (Dialect::Oss, "x-oss-server-side-encryption", "KMS"),
@@ -119,7 +107,7 @@ mod tests {
     fn headers_that_ask_for_nothing_pass() {
         for (dialect, header, value) in [
             (Dialect::S3, "x-amz-acl", "private"),
-            (Dialect::S3, "x-amz-acl", "bucket-owner-full-control"),
+            (Dialect::S3, "x-amz-grant-full-control", "id=x"),
             (Dialect::S3, "x-amz-tagging", ""),
             (Dialect::S3, "x-amz-tagging-directive", "COPY"),
             (Dialect::S3, "x-oss-tagging", "a=b"),

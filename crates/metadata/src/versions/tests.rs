@@ -73,6 +73,8 @@ impl Fixture {
             documents: Vec::new(),
             access_block: None,
             copies: None,
+            acl: None,
+            object_ownership: None,
         };
         let created = metadata.create_bucket(&wanted).await.expect("a bucket");
         let Created::New(bucket) = created else { panic!("{created:?}") };
@@ -133,6 +135,7 @@ impl Fixture {
             owner: &self.bucket.owner,
             object: object.as_ref(),
             content: new_content.as_ref().map(NamedContent::New),
+            acl: None,
             now_ms: self.now_ms,
         };
         let written = self.metadata.write_version(&self.bucket, &new, |_, _| Ok(())).await;
@@ -360,6 +363,7 @@ async fn a_condition_sees_the_object_that_would_be_replaced_and_no_marker() {
             owner: &fixture.bucket.owner,
             object: None,
             content: None,
+            acl: None,
             now_ms: 0,
         };
         let decide = |_: &Bucket, existing: Option<&Version>| {

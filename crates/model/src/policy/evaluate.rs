@@ -22,6 +22,8 @@ pub struct Layers<'l> {
     pub resource: Option<&'l Document>,
     /// That policy is public, and the bucket lets such a policy count for its own account only.
     pub restricted: bool,
+    /// An access control list lets the caller do this.
+    pub acl: bool,
 }
 
 /// Where a decision comes from.
@@ -33,6 +35,8 @@ pub enum Layer {
     Boundary,
     Session,
     Resource,
+    /// An access control list.
+    Acl,
 }
 
 /// Whether the trust policy of a role, which stands in `layers.resource`, and the caller's own
@@ -71,7 +75,7 @@ impl Decision {
         let action = context.action.word();
         let statement = |layer: Layer, place: Place| {
             let document = match layer {
-                Layer::Account => None,
+                Layer::Account | Layer::Acl => None,
                 Layer::Identity => {
                     layers.identity.get(usize::from(place.document)).map(Arc::as_ref)
                 }
@@ -111,6 +115,7 @@ impl Layer {
             Self::Boundary => "the permission boundary",
             Self::Session => "the session policy",
             Self::Resource => "the bucket policy",
+            Self::Acl => "an access control list",
         }
     }
 }
@@ -209,9 +214,11 @@ fn decide(layers: &Layers<'_>, context: &Context<'_>) -> Result<Decision, Decisi
     let granted_place = granted.map(|(_, statement)| Place { document: 0, statement });
     let naming = granted.map_or(Naming::None, |(naming, _)| naming);
     let by_resource = Decision::Allowed(Layer::Resource, granted_place);
+    let by_acl = Decision::Allowed(Layer::Acl, None);
     let (identity, layer) = match principal {
         Principal::System(_) => return Ok(Decision::NotAllowed(Layer::Account)),
         Principal::Anonymous if granted.is_some() => return Ok(by_resource),
+        Principal::Anonymous if layers.acl => return Ok(by_acl),
         Principal::Anonymous => return Ok(Decision::NotAllowed(Layer::Resource)),
         Principal::Account(_) => (Some(None), Layer::Account),
         Principal::User { .. } | Principal::Session { .. } | Principal::Federated { .. } => {
@@ -237,10 +244,11 @@ fn decide(layers: &Layers<'_>, context: &Context<'_>) -> Result<Decision, Decisi
         });
     }
     Ok(match (granted, identity, limit) {
-        (None, ..) => Decision::NotAllowed(Layer::Resource),
+        (None, ..) if !layers.acl => Decision::NotAllowed(Layer::Resource),
         (_, None, _) => Decision::NotAllowed(layer),
         (_, _, Some(limit)) => limit,
         (Some(_), Some(_), None) => by_resource,
+        (None, Some(_), None) => by_acl,
     })
 }
 
@@ -277,6 +285,7 @@ pub fn might_allow(layers: &Layers<'_>, owner: &AccountId, facts: &Facts, action
     match facts.principal.account() {
         _ if matches!(facts.principal, Principal::System(_)) => false,
         Some(account) if account == owner => true,
+        _ if layers.acl => true,
         _ if layers.restricted => false,
         _ => layers.resource.is_some_and(|document| {
             document.about(action).any(|(_, statement)| {

@@ -13,7 +13,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use model::limits;
+use model::{acl::Ownership, limits};
 use serde::{Deserialize, Serialize};
 
 pub use directory::Labelled;
@@ -74,6 +74,24 @@ pub struct Storage {
 #[serde(default, deny_unknown_fields)]
 pub struct Buckets {
     pub block_public_access: bool,
+    pub object_ownership: ObjectOwnership,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub enum ObjectOwnership {
+    BucketOwnerEnforced,
+    BucketOwnerPreferred,
+    ObjectWriter,
+}
+
+impl From<ObjectOwnership> for Ownership {
+    fn from(configured: ObjectOwnership) -> Self {
+        match configured {
+            ObjectOwnership::BucketOwnerEnforced => Self::BucketOwnerEnforced,
+            ObjectOwnership::BucketOwnerPreferred => Self::BucketOwnerPreferred,
+            ObjectOwnership::ObjectWriter => Self::ObjectWriter,
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
@@ -178,7 +196,7 @@ impl Default for Storage {
 
 impl Default for Buckets {
     fn default() -> Self {
-        Self { block_public_access: true }
+        Self { block_public_access: true, object_ownership: ObjectOwnership::BucketOwnerEnforced }
     }
 }
 

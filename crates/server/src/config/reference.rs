@@ -126,7 +126,14 @@ const SETTINGS: &[Setting] = &[
     .variable(cli::MASTER_KEY),
     setting(
         "buckets.block_public_access",
-        "New buckets refuse public policies until their owner lifts the public access block.",
+        "New buckets refuse public policies and ACLs until their owner lifts the public access \
+         block.",
+    ),
+    setting(
+        "buckets.object_ownership",
+        "Whose the objects in new buckets are that other accounts write: BucketOwnerEnforced (the \
+         bucket owner's, without ACLs of S3), BucketOwnerPreferred or ObjectWriter. Each bucket \
+         may have its own (PutBucketOwnershipControls).",
     ),
     setting("scrub.period_days", "Everything is read and checked once in so many days. 0: never."),
     setting("scrub.bytes_per_second_min", "It is read at least so fast, all directories together."),

@@ -7,9 +7,9 @@ use bytes::Bytes;
 use metadata::{NamedContent, NewVersion};
 use model::{
     Condition,
+    acl::WantedAcl,
     checksums::Algorithm,
     names::{BucketName, ObjectKey},
-    policy::Action,
     preconditions::Preconditions,
     records::{Attributes, Bucket, Etag, ObjectData, Version, Versioning},
 };
@@ -20,7 +20,7 @@ use super::{
     write::{WriteCondition, Written},
 };
 use crate::{
-    ContentReader, Error, Need, Operation, Permit, Result, Service,
+    ContentReader, Error, Need, Operation, Permit, Result, Service, acls,
     body::{Body, Digests},
     contents::{BODY_BYTES_MAX, Description, Stored},
 };
@@ -38,6 +38,8 @@ pub struct CopyObject {
     /// A checksum the new object must have.
     pub checksum: Option<Algorithm>,
     pub condition: WriteCondition,
+    /// The source's is not copied.
+    pub acl: Option<WantedAcl>,
 }
 
 pub struct Copied {
@@ -51,7 +53,7 @@ impl Operation for CopyObject {
     type Output = Copied;
 
     fn needs(&self) -> Vec<Need<'_>> {
-        let target = Need::object(Action::PutObject, &self.bucket, &self.key);
+        let target = Need::write(&self.bucket, &self.key, self.acl.is_some());
         Need::and_source(target, &self.source)
     }
 
@@ -75,6 +77,7 @@ impl CopyObject {
         let (found, mut object) =
             find_source(service, permit, &self.source, &self.source_preconditions).await?;
         let (bucket, _) = permit.bucket(&self.bucket)?;
+        let (owner, acl) = service.own(bucket, permit.caller(), self.acl.as_ref()).await?;
         if let Some(attributes) = &self.replace {
             object.attributes = attributes.clone();
         }
@@ -94,16 +97,19 @@ impl CopyObject {
         let content = stored.as_ref().map(|stored| stored.content(&bucket.region));
         let new = NewVersion {
             key: &self.key,
-            owner: &bucket.owner,
+            owner: &owner,
             object: Some(&object),
             content: content
                 .as_ref()
                 .map(NamedContent::New)
                 .or(as_read.as_ref().map(NamedContent::Shared)),
+            acl: acl.as_ref(),
             now_ms: service.now_ms(),
         };
-        let decide =
-            |bucket: &Bucket, existing: Option<&Version>| self.condition.check(bucket, existing);
+        let decide = |bucket: &Bucket, existing: Option<&Version>| {
+            acls::check(bucket, acl.as_ref())?;
+            self.condition.check(bucket, existing)
+        };
         let written = service.metadata.write_version(bucket, &new, decide).await?;
         if let Some(stored) = stored {
             stored.named();

@@ -91,8 +91,11 @@ impl Operation for DeleteObjects {
         let (permit, service) = (&permit, service);
         let delete_one = |(place, (key, selector, condition)): (usize, Wish)| async move {
             let target = Target { bucket: bucket.name.clone(), key, version: selector };
-            if !permit.allows_target(target.action(Action::DeleteObject), &target) {
-                return (place, Err(Condition::AccessDenied.into()));
+            let action = target.action(Action::DeleteObject);
+            match permit.allows_target(service, action, &target).await {
+                Ok(true) => {}
+                Ok(false) => return (place, Err(Condition::AccessDenied.into())),
+                Err(error) => return (place, Err(error)),
             }
             let key = target.key;
             (place, delete(service, bucket, &key, selector, &condition).await)
@@ -145,6 +148,7 @@ async fn delete(
         owner: &bucket.owner,
         object: None,
         content: None,
+        acl: None,
         now_ms: service.now_ms(),
     };
     let decide = |_: &Bucket, existing: Option<&Version>| condition.check(existing);

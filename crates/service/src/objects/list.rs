@@ -22,6 +22,8 @@ pub struct ObjectPage {
     pub bucket: Bucket,
     /// The bucket's owner.
     pub owner: Account,
+    /// Other owners of what is listed.
+    pub owners: Vec<Account>,
     /// In order of key; none is a delete marker.
     pub entries: Vec<(ObjectKey, Version)>,
     pub prefixes: Vec<String>,
@@ -47,6 +49,8 @@ pub struct ListedVersion {
 pub struct VersionPage {
     pub bucket: Bucket,
     pub owner: Account,
+    /// Other owners of what is listed.
+    pub owners: Vec<Account>,
     pub entries: Vec<ListedVersion>,
     pub prefixes: Vec<String>,
     /// Key (or prefix) and version id of the last thing listed, when there are more.
@@ -66,6 +70,7 @@ impl Operation for ListObjects {
         let mut page = ObjectPage {
             bucket: bucket.clone(),
             owner,
+            owners: Vec::new(),
             entries: Vec::new(),
             prefixes: Vec::new(),
             next: None,
@@ -92,6 +97,8 @@ impl Operation for ListObjects {
                 }
             }
         }
+        let listed = page.entries.iter().map(|(_, version)| version);
+        page.owners = service.other_owners(bucket, listed).await?;
         Ok(page)
     }
 }
@@ -109,6 +116,7 @@ impl Operation for ListVersions {
         let mut page = VersionPage {
             bucket: bucket.clone(),
             owner,
+            owners: Vec::new(),
             entries: Vec::new(),
             prefixes: Vec::new(),
             next: None,
@@ -140,6 +148,8 @@ impl Operation for ListVersions {
                 }
             }
         }
+        let listed = page.entries.iter().map(|listed| &listed.version);
+        page.owners = service.other_owners(bucket, listed).await?;
         Ok(page)
     }
 }

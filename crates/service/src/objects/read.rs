@@ -220,6 +220,7 @@ pub(crate) async fn find<O>(
         error.marker = Some(Box::new(version));
         return Err(error);
     }
+    permit.check_version(target, &version)?;
     Ok(Found { version, bucket: bucket.clone(), ticket })
 }
 

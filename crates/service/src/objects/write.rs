@@ -5,14 +5,14 @@ use std::sync::Arc;
 use metadata::{NamedContent, NewVersion, WrittenVersion};
 use model::{
     Condition,
+    acl::WantedAcl,
     names::{BucketName, ObjectKey, VersionSelector},
-    policy::Action,
     preconditions::Preconditions,
     records::{Attributes, Bucket, Etag, ObjectData, Version, Versioning},
 };
 
 use crate::{
-    Need, Operation, Permit, Result, Service,
+    Need, Operation, Permit, Result, Service, acls,
     body::Body,
     contents::{BODY_BYTES_MAX, Description},
 };
@@ -23,6 +23,7 @@ pub struct PutObject {
     pub key: ObjectKey,
     pub attributes: Attributes,
     pub condition: WriteCondition,
+    pub acl: Option<WantedAcl>,
     pub body: Box<dyn Body>,
 }
 
@@ -73,7 +74,7 @@ impl Operation for PutObject {
     type Output = Written;
 
     fn needs(&self) -> Vec<Need<'_>> {
-        Need::object(Action::PutObject, &self.bucket, &self.key)
+        Need::write(&self.bucket, &self.key, self.acl.is_some())
     }
 
     async fn run(
@@ -83,6 +84,7 @@ impl Operation for PutObject {
     ) -> Result<Self::Output> {
         let (bucket, _) = permit.bucket(&self.bucket)?;
         self.condition.refuse_early(service, bucket, &self.key).await?;
+        let (owner, acl) = service.own(bucket, permit.caller(), self.acl.as_ref()).await?;
         let description = Description::new(bucket, &self.key, &self.attributes);
         let body = self.body.as_mut();
         let stored = service.store(bucket, description, body, BODY_BYTES_MAX).await?;
@@ -96,14 +98,16 @@ impl Operation for PutObject {
         };
         let new = NewVersion {
             key: &self.key,
-            // As with S3's BucketOwnerEnforced: whoever writes it, it is the bucket owner's.
-            owner: &bucket.owner,
+            owner: &owner,
             object: Some(&object),
             content: Some(NamedContent::New(&stored.content(&bucket.region))),
+            acl: acl.as_ref(),
             now_ms: service.now_ms(),
         };
-        let decide =
-            |bucket: &Bucket, existing: Option<&Version>| self.condition.check(bucket, existing);
+        let decide = |bucket: &Bucket, existing: Option<&Version>| {
+            acls::check(bucket, acl.as_ref())?;
+            self.condition.check(bucket, existing)
+        };
         let written = service.metadata.write_version(bucket, &new, decide).await?;
         stored.named();
         service.garbage_queued.notify_one();

@@ -17,7 +17,7 @@ use model::{
 
 use super::{CompleteUpload, PartChoice, other_checksum};
 use crate::{
-    Error, Need, Operation, Permit, Result, Service,
+    Error, Need, Operation, Permit, Result, Service, acls,
     body::Whole,
     contents::{BODY_BYTES_MAX, Description, Outcome, Stored},
     objects::write::Written,
@@ -73,15 +73,19 @@ impl CompleteUpload {
             seen,
             parts_digest: digest(parts.iter().map(|part| (part.number, part.md5))),
         };
+        let acl = upload.acl.as_ref().filter(|acl| bucket.heeds(acl));
         let new = NewVersion {
             key: &upload.key,
             owner: &upload.owner,
             object: Some(&object),
             content: None,
+            acl,
             now_ms: service.now_ms(),
         };
-        let decide =
-            |bucket: &Bucket, existing: Option<&Version>| self.condition.check(bucket, existing);
+        let decide = |bucket: &Bucket, existing: Option<&Version>| {
+            acls::check(bucket, acl)?;
+            self.condition.check(bucket, existing)
+        };
         let written =
             service.metadata.complete_upload(bucket, &upload, &content, &new, decide).await?;
         manifest.named();

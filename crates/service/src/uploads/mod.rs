@@ -7,6 +7,7 @@ use std::sync::Arc;
 use metadata::PartWritten;
 use model::{
     Condition,
+    acl::WantedAcl,
     checksums::Algorithm,
     limits::PART_NUMBERS,
     listing::{Folder, Question, Verdict},
@@ -36,6 +37,8 @@ pub struct CreateUpload {
     /// Smallest part but the last: it differs between the dialects.
     pub part_bytes_min: u64,
     pub sequential: bool,
+    /// The object's.
+    pub acl: Option<WantedAcl>,
 }
 
 /// The upload a request names: id, and the key it must belong to.
@@ -131,21 +134,23 @@ impl Operation for CreateUpload {
     type Output = Upload;
 
     fn needs(&self) -> Vec<Need<'_>> {
-        Need::object(Action::PutObject, &self.bucket, &self.key)
+        Need::write(&self.bucket, &self.key, self.acl.is_some())
     }
 
     async fn run(self, permit: Permit<'_, Self>, service: &Arc<Service>) -> Result<Self::Output> {
         let (bucket, _) = permit.bucket(&self.bucket)?;
+        let (owner, acl) = service.own(bucket, permit.caller(), self.acl.as_ref()).await?;
         let upload = Upload {
             id: service.new_upload_id(),
             bucket: bucket.id,
             key: self.key,
             initiated_ms: service.now_ms(),
-            owner: bucket.owner.clone(),
+            owner,
             attributes: self.attributes,
             checksum: self.checksum,
             part_bytes_min: self.part_bytes_min,
             sequential: self.sequential,
+            acl,
         };
         service.metadata.create_upload(bucket, &upload).await?;
         Ok(upload)

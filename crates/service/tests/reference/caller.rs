@@ -107,7 +107,14 @@ impl Client<'_> {
             Act::CreateBucket(name) => {
                 let name = bucket_name(name);
                 let (location, storage_class, redundancy) = (None, None, None);
-                let new = buckets::CreateBucket { name, location, storage_class, redundancy };
+                let new = buckets::CreateBucket {
+                    name,
+                    location,
+                    storage_class,
+                    redundancy,
+                    acl: None,
+                    object_ownership: None,
+                };
                 Ok(Answer::Created(self.call(new).await?.existed))
             }
             Act::DeleteBucket(name, abort_uploads) => {
@@ -126,7 +133,7 @@ impl Client<'_> {
             Act::Put { to, body: text, attributes, condition } => {
                 let (bucket, key) = (bucket_name(to.bucket), object_key(to.key));
                 let body = body(text);
-                let put = PutObject { bucket, key, attributes, condition, body };
+                let put = PutObject { bucket, key, attributes, condition, acl: None, body };
                 Ok(written(&self.call(put).await?))
             }
             Act::Read(reading) => self.read(reading).await,
@@ -172,8 +179,15 @@ impl Client<'_> {
                 let (bucket, key) = (bucket_name(to.bucket), object_key(to.key));
                 let (checksum, sequential) = (terms.checksum, terms.sequential);
                 let part_bytes_min = terms.part_bytes_min;
-                let create =
-                    CreateUpload { bucket, key, attributes, checksum, part_bytes_min, sequential };
+                let create = CreateUpload {
+                    bucket,
+                    key,
+                    attributes,
+                    checksum,
+                    part_bytes_min,
+                    sequential,
+                    acl: None,
+                };
                 Ok(Answer::Upload(self.call(create).await?.id))
             }
             Act::UploadPart { upload, number, body: text } => {
@@ -230,6 +244,7 @@ impl Client<'_> {
 
     async fn copy(&self, copying: Copying) -> Answered {
         let copied = self.call(CopyObject {
+            acl: None,
             source: target(copying.from),
             source_preconditions: copying.preconditions,
             bucket: bucket_name(copying.to.bucket),

@@ -15,7 +15,14 @@ impl Client {
     async fn create_numbered(&self, number: usize) -> Result<bool> {
         let name = name(&format!("bucket-{number:02}"));
         let (location, storage_class, redundancy) = (None, None, None);
-        let create = CreateBucket { name, location, storage_class, redundancy };
+        let create = CreateBucket {
+            name,
+            location,
+            storage_class,
+            redundancy,
+            acl: None,
+            object_ownership: None,
+        };
         Ok(!self.call(create).await?.existed)
     }
 

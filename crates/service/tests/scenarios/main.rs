@@ -137,7 +137,14 @@ impl Client {
 
     async fn create_bucket(&self, bucket: &str) {
         let (location, storage_class, redundancy) = (None, None, None);
-        let create = CreateBucket { name: name(bucket), location, storage_class, redundancy };
+        let create = CreateBucket {
+            name: name(bucket),
+            location,
+            storage_class,
+            redundancy,
+            acl: None,
+            object_ownership: None,
+        };
         self.call(create).await.expect("a bucket");
     }
 
@@ -169,12 +176,13 @@ impl Client {
     async fn put_if(&self, key: &str, text: &str, condition: WriteCondition) -> Result<Version> {
         let body = Box::new(body::Whole(Some(Bytes::from(text.to_owned()))));
         let (bucket, key, attributes) = (name(BUCKET), object(key), Attributes::default());
-        let put = PutObject { bucket, key, attributes, condition, body };
+        let put = PutObject { bucket, key, attributes, condition, acl: None, body };
         Ok(self.call(put).await?.version)
     }
 
     async fn copy(&self, from: &str, to: &str, condition: WriteCondition) -> Result<Version> {
         let copied = self.call(CopyObject {
+            acl: None,
             source: target(from, VersionSelector::Latest),
             source_preconditions: Preconditions::default(),
             bucket: name(BUCKET),
@@ -263,6 +271,7 @@ impl Client {
 
     async fn create_upload(&self, key: &str) -> Upload {
         let create = CreateUpload {
+            acl: None,
             bucket: name(BUCKET),
             key: object(key),
             attributes: Attributes::default(),

@@ -75,6 +75,7 @@ async fn an_upload_that_stands_still_holds_no_segment_back() {
     let (piece, arriving) = mpsc::channel(1);
     piece.send(Bytes::from_static(b"slow")).await.expect("there is room");
     let stalled = client.call(PutObject {
+        acl: None,
         bucket: name(BUCKET),
         key: object("slow"),
         attributes: Attributes::default(),

@@ -54,6 +54,7 @@ fn copy(from_bucket: &str, to_bucket: &str) -> CopyObject {
     let mut source = target("key", LATEST);
     source.bucket = name(from_bucket);
     CopyObject {
+        acl: None,
         source,
         source_preconditions: Preconditions::default(),
         bucket: name(to_bucket),
@@ -74,6 +75,7 @@ async fn refused_in_objects(stranger: &Client) {
     let all = || Question { limit: 9, ..Question::default() };
     let condition = DeleteCondition::default;
     let put = |key: &str| PutObject {
+        acl: None,
         bucket: bucket(),
         key: object(key),
         attributes: Attributes::default(),
@@ -119,6 +121,7 @@ async fn refused_in_uploads(stranger: &Client, upload: &Upload) {
     refused!(
         stranger,
         CreateUpload {
+            acl: None,
             bucket: bucket(),
             key: object("key"),
             attributes: Attributes::default(),
@@ -172,7 +175,14 @@ async fn a_copy_out_of_or_into_a_strangers_bucket_is_refused() {
     ann.put("key", "mine").await.expect("it is put");
     let ben = Client { caller: store.caller(Who::Ben), ..ann.clone() };
     let (location, storage_class, redundancy) = (None, None, None);
-    let create = CreateBucket { name: name("bens"), location, storage_class, redundancy };
+    let create = CreateBucket {
+        name: name("bens"),
+        location,
+        storage_class,
+        redundancy,
+        acl: None,
+        object_ownership: None,
+    };
     ben.call(create).await.expect("a bucket");
     refused!(ben, copy(BUCKET, "bens"), copy("bens", BUCKET));
     refused!(ann, copy(BUCKET, "bens"), copy("bens", BUCKET));

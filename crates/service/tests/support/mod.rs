@@ -300,6 +300,7 @@ async fn start(
         master_key: [7; 32],
         regions: vec![REGION.to_owned()],
         block_public_access: false,
+        object_ownership: model::acl::Ownership::BucketOwnerEnforced,
         keep_unnamed,
         scrub,
         placement: PlacementSettings { bytes_per_second_max: u64::MAX },

@@ -11,7 +11,7 @@ use service::uploads::CreateUpload;
 
 use crate::{
     dialect::Dialect,
-    operations::{arguments::KeyEncoding, attributes, checksums, unserved},
+    operations::{acl, arguments::KeyEncoding, attributes, checksums, unserved},
     wire::{self, Reply, Request, Result, Route, Target, WireOperation},
     xml,
 };
@@ -46,6 +46,7 @@ impl WireOperation for Create {
             checksum,
             part_bytes_min,
             sequential: dialect == Dialect::Oss && request.query.has("sequential"),
+            acl: acl::of_headers(request)?,
         })
     }
 
@@ -108,6 +109,7 @@ mod tests {
             checksum: Some((Algorithm::Crc32, ChecksumKind::Composite)),
             part_bytes_min: 0,
             sequential: false,
+            acl: None,
         };
         let bucket = BucketName::parse("bkt").unwrap();
         let document = document(Dialect::Oss, KeyEncoding::Url, &bucket, &upload);

@@ -216,6 +216,7 @@ mod tests {
             checksum: None,
             part_bytes_min: 0,
             sequential: false,
+            acl: None,
         }
     }
 

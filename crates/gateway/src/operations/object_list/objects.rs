@@ -129,7 +129,7 @@ fn write_entries(
         xml.text("LastModified", answers::date(version.modified_ms));
         write_object(xml, dialect, object);
         if owners {
-            answers::write_owner(xml, dialect, "Owner", &page.owner);
+            answers::write_owner_of(xml, dialect, &version.owner, (&page.owners, &page.owner));
         }
         xml.close();
     }

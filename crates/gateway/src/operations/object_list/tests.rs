@@ -36,6 +36,8 @@ fn bucket() -> Bucket {
         documents: Vec::new(),
         access_block: None,
         copies: None,
+        acl: None,
+        object_ownership: None,
     }
 }
 
@@ -59,6 +61,7 @@ fn page(next: Option<&str>) -> ObjectPage {
     ObjectPage {
         bucket: bucket(),
         owner: account(),
+        owners: Vec::new(),
         entries: vec![(key("a\rb +"), version()), (key("b"), multipart())],
         prefixes: vec!["c d/".to_owned()],
         next: next.map(str::to_owned),
@@ -123,6 +126,7 @@ fn every_element_that_holds_a_key_is_encoded_when_asked_for() {
     let versions = VersionPage {
         bucket: bucket(),
         owner: account(),
+        owners: Vec::new(),
         entries: vec![ListedVersion { key: key("k +"), version: version(), latest: true }],
         prefixes: vec!["c +".to_owned()],
         next: Some(("n +".to_owned(), None)),
@@ -201,6 +205,7 @@ fn versions_and_markers_come_in_the_order_of_the_listing() {
     let page = VersionPage {
         bucket: bucket(),
         owner: account(),
+        owners: Vec::new(),
         entries,
         prefixes: Vec::new(),
         next: Some(("a&b".to_owned(), Some("null".to_owned()))),

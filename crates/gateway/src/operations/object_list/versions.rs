@@ -80,6 +80,6 @@ fn write_entry(
     if let Some(object) = &version.object {
         write_object(xml, dialect, object);
     }
-    answers::write_owner(xml, dialect, "Owner", &page.owner);
+    answers::write_owner_of(xml, dialect, &version.owner, (&page.owners, &page.owner));
     xml.close();
 }

@@ -122,6 +122,7 @@ fn case(random: &mut Random) -> Case {
             .then(|| (0..random.below(3)).map(|_| policy(random, false)).collect()),
         resource: random.chance(70).then(|| policy(random, true)),
         restricted: random.chance(10),
+        acl: random.chance(10),
     }
 }
 
@@ -233,6 +234,7 @@ impl Asked {
             session: self.session.as_deref(),
             resource: self.resource.as_ref(),
             restricted: case.restricted,
+            acl: case.acl,
         }
     }
 }

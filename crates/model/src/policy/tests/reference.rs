@@ -35,6 +35,8 @@ pub struct Case {
     pub session: Option<Vec<Policy>>,
     pub resource: Option<Policy>,
     pub restricted: bool,
+    /// An access control list lets it through.
+    pub acl: bool,
 }
 
 /// A mistake made on purpose: the comparison must find it.
@@ -170,7 +172,7 @@ impl Case {
             None => 0,
         };
         let identity = match self.kind {
-            "anonymous" => return grant > 0,
+            "anonymous" => return grant > 0 || self.acl,
             "root" => true,
             _ => self.identity.iter().any(|policy| self.allows(policy, fault) > 0),
         };
@@ -183,9 +185,10 @@ impl Case {
         if own {
             return grant == 4 || limits && (identity || grant > 1);
         }
+        let granted = grant > 0 || self.acl;
         match fault {
-            Fault::CrossAccountNeedsOneSide => (grant > 0 || identity) && limits,
-            _ => grant > 0 && identity && limits,
+            Fault::CrossAccountNeedsOneSide => (granted || identity) && limits,
+            _ => granted && identity && limits,
         }
     }
 }

@@ -1,0 +1,379 @@
+//! Access control lists and ownership: set and shown. What they let through is in `model::acl`;
+//! `authorize` asks them.
+
+use std::sync::Arc;
+
+use model::{
+    Condition,
+    acl::{
+        Acl, Canned, GRANTS_MAX, Grant, Grantee, Named, Of, Ownership, Permission, WantedAcl, Word,
+    },
+    names::{AccountId, BucketName},
+    policy::Action,
+    records::{Account, Bucket, Version, Versioning},
+};
+
+use crate::{
+    Caller, Error, Need, Operation, Permit, Result, Service,
+    objects::{Target, read},
+};
+
+pub struct GetBucketAcl {
+    pub bucket: BucketName,
+}
+
+pub struct PutBucketAcl {
+    pub bucket: BucketName,
+    pub acl: WantedAcl,
+}
+
+pub struct GetObjectAcl {
+    pub target: Target,
+}
+
+pub struct PutObjectAcl {
+    pub target: Target,
+    pub acl: WantedAcl,
+}
+
+/// Tells whose the objects are that others write; `None` if that was taken back.
+pub struct GetOwnership {
+    pub bucket: BucketName,
+}
+
+/// Sets it, or takes it back.
+pub struct PutOwnership {
+    pub bucket: BucketName,
+    pub ownership: Option<Ownership>,
+}
+
+/// A list, with everybody in it by name.
+#[derive(Clone, Debug)]
+pub struct ShownAcl {
+    pub owner: Account,
+    pub grants: Vec<(ShownGrantee, Permission)>,
+    /// It in OSS's word; `None` is what the bucket says.
+    pub word: Option<Word>,
+}
+
+#[derive(Clone, Debug)]
+pub enum ShownGrantee {
+    Account(Account),
+    Group(Grantee),
+}
+
+/// The list of a version, and which one that is.
+pub struct ObjectAcl {
+    pub acl: ShownAcl,
+    pub version: Version,
+    pub versioning: Versioning,
+}
+
+/// The version whose list was set.
+pub struct AclSet {
+    pub version: Version,
+    pub versioning: Versioning,
+}
+
+/// Whether a bucket may have this list, or an object in it.
+///
+/// # Errors
+/// [`Condition::PublicAclBlocked`]; [`Condition::AclNotSupported`] for a list of grants where all
+/// objects are the bucket owner's.
+pub(crate) fn check(bucket: &Bucket, acl: Option<&Acl>) -> Result<(), Condition> {
+    let Some(acl) = acl else { return Ok(()) };
+    if !bucket.heeds(acl) {
+        return Err(Condition::AclNotSupported);
+    }
+    match acl.is_public() && bucket.blocks_public_acls() {
+        true => Err(Condition::PublicAclBlocked),
+        false => Ok(()),
+    }
+}
+
+impl Service {
+    /// Whose a new object is, and its list.
+    ///
+    /// # Errors
+    /// As [`check`], and for grants to nobody known.
+    pub(crate) async fn own(
+        &self,
+        bucket: &Bucket,
+        caller: &Caller,
+        wanted: Option<&WantedAcl>,
+    ) -> Result<(AccountId, Option<Acl>)> {
+        let writer = caller.account_id().unwrap_or(&bucket.owner);
+        let gives_up = wanted == Some(&WantedAcl::Canned(Canned::BucketOwnerFullControl));
+        let owner = match bucket.ownership() {
+            Ownership::BucketOwnerEnforced => &bucket.owner,
+            Ownership::BucketOwnerPreferred if gives_up => &bucket.owner,
+            Ownership::BucketOwnerPreferred | Ownership::ObjectWriter => writer,
+        };
+        let acl = match wanted {
+            Some(wanted) => self.understand(bucket, owner, wanted, Of::Object).await?,
+            None if *owner == bucket.owner => None,
+            None => Some(Acl::Grants(Canned::Private.grants(owner, None))),
+        };
+        check(bucket, acl.as_ref())?;
+        Ok((owner.clone(), acl))
+    }
+
+    /// The list of a bucket that is to be made.
+    ///
+    /// # Errors
+    /// As [`check`], in words of its own.
+    pub(crate) async fn new_bucket_acl(
+        &self,
+        bucket: &Bucket,
+        wanted: &WantedAcl,
+    ) -> Result<Option<Acl>> {
+        let word = matches!(wanted, WantedAcl::Word(_));
+        let renamed = |condition| match condition {
+            Condition::AclNotSupported => Condition::BucketAclNotSupported,
+            Condition::PublicAclBlocked if !word => Condition::BucketAclBlocked,
+            other => other,
+        };
+        let rename = |error: Error| Error { condition: renamed(error.condition), ..error };
+        let acl = self.understand(bucket, &bucket.owner, wanted, Of::Bucket).await;
+        let acl = acl.map_err(rename)?;
+        check(bucket, acl.as_ref()).map_err(renamed)?;
+        Ok(acl)
+    }
+
+    /// The list as it is kept; `None` is nobody but the owner, or what the bucket's word says.
+    async fn understand(
+        &self,
+        bucket: &Bucket,
+        owner: &AccountId,
+        wanted: &WantedAcl,
+        of: Of,
+    ) -> Result<Option<Acl>> {
+        let enforced = bucket.ownership() == Ownership::BucketOwnerEnforced;
+        let grants = match wanted {
+            WantedAcl::Word(None | Some(Word::Private)) if of == Of::Bucket => return Ok(None),
+            WantedAcl::Word(word) => return Ok(word.map(Acl::Word)),
+            // There it says no more than what holds anyway, and many clients always send it.
+            WantedAcl::Canned(Canned::Private) if enforced => {
+                return Ok((of == Of::Object).then_some(Acl::Word(Word::Private)));
+            }
+            WantedAcl::Canned(Canned::BucketOwnerFullControl | Canned::BucketOwnerRead)
+                if enforced =>
+            {
+                return Ok(None);
+            }
+            WantedAcl::Canned(canned) => {
+                canned.grants(owner, (of == Of::Object).then_some(&bucket.owner))
+            }
+            WantedAcl::Grants { owner: named, grants } => {
+                self.resolve(owner, named.as_deref(), grants).await?
+            }
+        };
+        if enforced {
+            let only_owner = grants == Canned::Private.grants(owner, None);
+            return if only_owner { Ok(None) } else { Err(Condition::AclNotSupported.into()) };
+        }
+        Ok(Some(Acl::Grants(grants)))
+    }
+
+    /// Finds out who is meant by grants.
+    async fn resolve(
+        &self,
+        owner: &AccountId,
+        named_owner: Option<&str>,
+        named: &[(Named, Permission)],
+    ) -> Result<Vec<Grant>> {
+        if named.len() > GRANTS_MAX {
+            let detail = format!("An access control list has at most {GRANTS_MAX} grants.");
+            return Err(Error::new(Condition::MalformedAcl, detail));
+        }
+        let accounts = self.metadata.accounts().await?;
+        let owned = accounts.iter().find(|account| account.id == *owner);
+        if let Some(named) = named_owner
+            && owned.is_none_or(|account| account.canonical_id != named)
+        {
+            let detail = "The owner of a bucket or object cannot be changed by its ACL.";
+            return Err(Error::new(Condition::AccessDenied, detail));
+        }
+        let find = |grantee: &Named| match grantee {
+            Named::Group(group) => Ok(group.clone()),
+            Named::Canonical(id) => accounts
+                .iter()
+                .find(|account| account.canonical_id == *id)
+                .map(|account| Grantee::Account(account.id.clone()))
+                .ok_or_else(|| {
+                    Error::new(Condition::InvalidArgument, "Invalid id")
+                        .field("ArgumentName", "CanonicalUser/ID")
+                        .field("ArgumentValue", id.as_str())
+                }),
+            Named::Email(email) => accounts
+                .iter()
+                .find(|account| {
+                    account.email.as_ref().is_some_and(|it| it.eq_ignore_ascii_case(email))
+                })
+                .map(|account| Grantee::Account(account.id.clone()))
+                .ok_or_else(|| Condition::UnresolvableEmail.into()),
+        };
+        let grant = |(grantee, permission): &(Named, Permission)| {
+            find(grantee).map(|grantee| Grant { grantee, permission: *permission })
+        };
+        named.iter().map(grant).collect()
+    }
+
+    /// A list with everybody in it by name.
+    async fn show(
+        &self,
+        bucket: &Bucket,
+        owner: &AccountId,
+        acl: Option<&Acl>,
+        of: Of,
+    ) -> Result<ShownAcl> {
+        let accounts = self.metadata.accounts().await?;
+        let account = |id: &AccountId| accounts.iter().find(|account| account.id == *id).cloned();
+        let inherited = bucket.acl.as_ref().filter(|acl| matches!(acl, Acl::Word(_)));
+        let in_force = acl.or(inherited).filter(|acl| bucket.heeds(acl));
+        let grants = match in_force {
+            Some(acl) => acl.grants(owner, of),
+            None => Canned::Private.grants(owner, None),
+        };
+        let named = |Grant { grantee, permission }: Grant| {
+            let grantee = match grantee {
+                // Whose account is gone is nobody.
+                Grantee::Account(id) => ShownGrantee::Account(account(&id)?),
+                group => ShownGrantee::Group(group),
+            };
+            Some((grantee, permission))
+        };
+        let owner = account(owner).or_else(|| account(&bucket.owner));
+        Ok(ShownAcl {
+            owner: owner.ok_or_else(|| Error::new(Condition::Internal, "the owner is unknown"))?,
+            grants: grants.into_iter().filter_map(named).collect(),
+            word: acl.filter(|acl| bucket.heeds(acl)).map(Acl::word),
+        })
+    }
+
+    /// The accounts that own any of these versions, but for the bucket's own.
+    pub(crate) async fn other_owners(
+        &self,
+        bucket: &Bucket,
+        versions: impl Iterator<Item = &Version>,
+    ) -> Result<Vec<Account>> {
+        let mut ids: Vec<&AccountId> =
+            versions.map(|version| &version.owner).filter(|id| **id != bucket.owner).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let mut owners = Vec::with_capacity(ids.len());
+        for id in ids {
+            owners.extend(self.metadata.account(id).await?);
+        }
+        Ok(owners)
+    }
+}
+
+/// Whose a version is: where that is enforced, the bucket owner's, whoever wrote it before.
+fn owner_of<'v>(bucket: &'v Bucket, version: &'v Version) -> &'v AccountId {
+    match bucket.ownership() {
+        Ownership::BucketOwnerEnforced => &bucket.owner,
+        Ownership::BucketOwnerPreferred | Ownership::ObjectWriter => &version.owner,
+    }
+}
+
+impl Operation for GetBucketAcl {
+    type Output = ShownAcl;
+
+    fn needs(&self) -> Vec<Need<'_>> {
+        Need::bucket(Action::GetBucketAcl, &self.bucket)
+    }
+
+    async fn run(self, permit: Permit<'_, Self>, service: &Arc<Service>) -> Result<Self::Output> {
+        let (bucket, _) = permit.bucket(&self.bucket)?;
+        service.show(bucket, &bucket.owner, bucket.acl.as_ref(), Of::Bucket).await
+    }
+}
+
+impl Operation for PutBucketAcl {
+    type Output = ();
+
+    fn needs(&self) -> Vec<Need<'_>> {
+        Need::bucket(Action::PutBucketAcl, &self.bucket)
+    }
+
+    async fn run(self, permit: Permit<'_, Self>, service: &Arc<Service>) -> Result<Self::Output> {
+        let (bucket, _) = permit.bucket(&self.bucket)?;
+        let acl = service.understand(bucket, &bucket.owner, &self.acl, Of::Bucket).await?;
+        let decide = |bucket: &Bucket| check(bucket, acl.as_ref());
+        Ok(service.metadata.set_bucket_acl(bucket, acl.as_ref(), decide).await?)
+    }
+}
+
+impl Operation for GetObjectAcl {
+    type Output = ObjectAcl;
+
+    fn needs(&self) -> Vec<Need<'_>> {
+        Need::target(self.target.action(Action::GetObjectAcl), &self.target)
+    }
+
+    async fn run(self, permit: Permit<'_, Self>, service: &Arc<Service>) -> Result<Self::Output> {
+        let found = read::find(service, &permit, &self.target).await?;
+        let (bucket, version) = (&found.bucket, found.version);
+        let owner = owner_of(bucket, &version);
+        let acl = service.show(bucket, owner, version.acl.as_ref(), Of::Object).await?;
+        Ok(ObjectAcl { acl, versioning: bucket.versioning, version })
+    }
+}
+
+impl Operation for PutObjectAcl {
+    type Output = AclSet;
+
+    fn needs(&self) -> Vec<Need<'_>> {
+        Need::target(self.target.action(Action::PutObjectAcl), &self.target)
+    }
+
+    async fn run(self, permit: Permit<'_, Self>, service: &Arc<Service>) -> Result<Self::Output> {
+        let found = read::find(service, &permit, &self.target).await?;
+        let (bucket, version) = (&found.bucket, found.version);
+        let owner = owner_of(bucket, &version);
+        let acl = service.understand(bucket, owner, &self.acl, Of::Object).await?;
+        let decide = |bucket: &Bucket, as_it_is: &Version| {
+            check(bucket, acl.as_ref())?;
+            // Another one took its place: nobody was asked about that.
+            let same = as_it_is.id == version.id;
+            if same { Ok(acl.clone()) } else { Err(Condition::SlowDown) }
+        };
+        let Target { key, version: selector, .. } = &self.target;
+        let version = service.metadata.set_object_acl(bucket, key, *selector, decide).await?;
+        Ok(AclSet { version, versioning: bucket.versioning })
+    }
+}
+
+impl Operation for GetOwnership {
+    type Output = Option<Ownership>;
+
+    fn needs(&self) -> Vec<Need<'_>> {
+        Need::bucket(Action::GetBucketOwnershipControls, &self.bucket)
+    }
+
+    async fn run(self, permit: Permit<'_, Self>, _: &Arc<Service>) -> Result<Self::Output> {
+        Ok(permit.bucket(&self.bucket)?.0.object_ownership)
+    }
+}
+
+impl Operation for PutOwnership {
+    type Output = ();
+
+    fn needs(&self) -> Vec<Need<'_>> {
+        Need::bucket(Action::PutBucketOwnershipControls, &self.bucket)
+    }
+
+    async fn run(self, permit: Permit<'_, Self>, service: &Arc<Service>) -> Result<Self::Output> {
+        let (bucket, _) = permit.bucket(&self.bucket)?;
+        let enforced = self.ownership.unwrap_or_default() == Ownership::BucketOwnerEnforced;
+        let decide = |bucket: &Bucket| {
+            // Whoever relies on such a list is not to lose it unawares.
+            let private = Acl::Grants(Canned::Private.grants(&bucket.owner, None));
+            let shares = matches!(&bucket.acl, Some(acl @ Acl::Grants(_)) if *acl != private);
+            if enforced && shares { Err(Condition::BucketAclNotSupported) } else { Ok(()) }
+        };
+        let ownership = self.ownership;
+        Ok(service.metadata.set_object_ownership(bucket, ownership, decide).await?)
+    }
+}
