@@ -204,6 +204,30 @@ def test_a_user_who_may_iam_manages_and_others_do_not(endpoint, iam, fresh, iam_
     assert plains.get_user()["User"]["UserName"] == plain
 
 
+def test_who_may_make_users_may_be_held_to_a_boundary(iam, fresh, iam_as):
+    admin, made = fresh("user"), fresh.name()
+    admins = iam_as(keys_of(iam, admin))
+    boundary = "arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess"
+    bound = {"StringEquals": {"iam:PermissionsBoundary": boundary}}
+    harmful = {"ArnLike": {"iam:PolicyARN": "arn:aws:iam::aws:policy/Admin*"}}
+    text = document(
+        {"Effect": "Allow", "Action": "iam:*User*", "Resource": "*", "Condition": bound},
+        {"Effect": "Deny", "Action": "iam:Attach*", "Resource": "*", "Condition": harmful},
+    )
+    iam.put_user_policy(UserName=admin, PolicyName="users", PolicyDocument=text)
+    with refused(403, "AccessDenied"):
+        admins.create_user(UserName=made)
+    admins.create_user(UserName=made, PermissionsBoundary=boundary)
+    fresh.made.append(("user", iam, made))
+    admins.attach_user_policy(UserName=made, PolicyArn=boundary)
+    with refused(403, "AccessDenied"):
+        admins.attach_user_policy(
+            UserName=made, PolicyArn="arn:aws:iam::aws:policy/AdministratorAccess"
+        )
+    with refused(403, "AccessDenied"):
+        admins.attach_user_policy(UserName=admin, PolicyArn=boundary)
+
+
 def test_accounts_do_not_see_each_others_users(iam, iam_other, fresh):
     user = fresh("user")
     with refused(404, "NoSuchEntity"):

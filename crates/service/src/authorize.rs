@@ -241,7 +241,14 @@ impl<'c> Granted<'c> {
     /// # Errors
     /// `AccessDenied`.
     pub fn give(caller: &'c Caller, action: Action, arn: &str) -> Result<Self> {
-        let facts = &caller.facts;
+        Self::give_with(caller, &caller.facts, action, arn)
+    }
+
+    /// As [`Self::give`], with more known of the request.
+    ///
+    /// # Errors
+    /// `AccessDenied`.
+    pub fn give_with(caller: &'c Caller, facts: &Facts, action: Action, arn: &str) -> Result<Self> {
         let account = caller.account_id().ok_or(Condition::AccessDenied)?;
         let context =
             Context { owner: Some(account), ..Context::new(facts, action, Resource::Arn(arn)) };

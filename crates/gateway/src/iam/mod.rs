@@ -24,7 +24,7 @@ use actix_web::http::{Method, header::HeaderMap};
 use model::{
     Condition,
     entities::EntityKind,
-    policy::{Action, Level},
+    policy::{Action, Key, Level},
 };
 use service::{Caller, Error, Service};
 
@@ -90,13 +90,21 @@ pub async fn reply(request: &Request, form: &Form, service: &Arc<Service>) -> Re
     let name = action.name();
     let mut document = Writer::new(format!("{name}Response"), Some(namespace));
     document.open(format!("{name}Result"));
-    let call = Call { action, form, caller: &request.caller, service };
+    let mut caller = request.caller.clone();
+    caller.facts.request.extend(facts(form));
+    let call = Call { action, form, caller: &caller, service };
     call.run(&mut document).await?;
     document.close();
     document.open("ResponseMetadata").text("RequestId", &request.id).close();
     let mut reply = xml(200, document.finish());
     reply.add("x-amzn-requestid", &request.id);
     Ok(reply)
+}
+
+/// What policies may ask of a form.
+fn facts(form: &Form) -> impl Iterator<Item = (Key, String)> {
+    let asked = [("PolicyArn", Key::PolicyArn), ("PermissionsBoundary", Key::PermissionsBoundary)];
+    asked.into_iter().filter_map(|(name, key)| Some((key, form.owned(name)?)))
 }
 
 impl Call<'_> {

@@ -51,6 +51,8 @@ keys! {
     MetadataDirective: "s3:x-amz-metadata-directive";
     MfaAge: "aws:MultiFactorAuthAge";
     MfaPresent: "aws:MultiFactorAuthPresent" "acs:MFAPresent";
+    PermissionsBoundary: "iam:PermissionsBoundary";
+    PolicyArn: "iam:PolicyARN";
     Prefix: "s3:prefix" "oss:Prefix";
     ObjectAcl: "oss:x-oss-object-acl";
     PrincipalAccount: "aws:PrincipalAccount";

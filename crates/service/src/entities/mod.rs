@@ -33,7 +33,7 @@ use model::{
     Condition,
     entities::{Entity, EntityKind, ManagedPolicy},
     names::AccountId,
-    policy::{Action, Document, Kind, Principal},
+    policy::{Action, Document, Key, Kind, Principal},
 };
 
 use crate::{Caller, Error, Result, Service, authorize::Granted, compiled::Compiled};
@@ -93,15 +93,8 @@ impl Granted<'_> {
 }
 
 impl Service {
-    /// The ARN of an entity as it is; of one that is not there, as if it had no path.
-    async fn arn_of(&self, caller: &Caller, kind: EntityKind, name: &str) -> Result<String> {
-        let account = caller.account_id().ok_or(Condition::AccessDenied)?;
-        let found = self.metadata.entity(account, kind, name).await?;
-        let absent = || Entity { name: name.to_owned(), path: "/".into(), ..Entity::default() };
-        Ok(found.unwrap_or_else(absent).arn(account, kind))
-    }
-
-    /// Leave to do something with an entity.
+    /// Leave to do something with an entity, by its ARN as it is; of one that is not there, as if
+    /// it had no path. What the request does not say of its boundary is that of the entity.
     async fn on_entity<'c>(
         &self,
         caller: &'c Caller,
@@ -109,7 +102,20 @@ impl Service {
         kind: EntityKind,
         name: &str,
     ) -> Result<Granted<'c>> {
-        Granted::give(caller, action, &self.arn_of(caller, kind, name).await?)
+        let account = caller.account_id().ok_or(Condition::AccessDenied)?;
+        let found = self.metadata.entity(account, kind, name).await?;
+        let absent = || Entity { name: name.to_owned(), path: "/".into(), ..Entity::default() };
+        let entity = found.unwrap_or_else(absent);
+        let arn = entity.arn(account, kind);
+        let said = caller.facts.request.iter().any(|(key, _)| *key == Key::PermissionsBoundary);
+        match entity.boundary.filter(|_| !said) {
+            None => Granted::give(caller, action, &arn),
+            Some(boundary) => {
+                let mut facts = caller.facts.clone();
+                facts.request.push((Key::PermissionsBoundary, boundary));
+                Granted::give_with(caller, &facts, action, &arn)
+            }
+        }
     }
 
     /// A new id with the letters in front that IAM gives to its kind.
