@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, SubsecRound as _, Utc};
 
 use crate::dialect::Dialect;
 
@@ -85,8 +85,12 @@ impl Writer {
 
     /// An element that holds a number.
     pub fn number(&mut self, name: &str, value: impl Display) -> &mut Self {
+        self.text.push('<');
+        self.text.push_str(name);
+        self.text.push('>');
         // Writing to a String cannot fail.
-        let _ = write!(self.text, "<{name}>{value}</{name}>");
+        let _ = write!(self.text, "{value}");
+        self.end(name);
         self
     }
 
@@ -128,7 +132,7 @@ impl Writer {
 ///
 /// The milliseconds are always 0: OSS's Python client reads no others.
 pub fn date(unix_ms: i64) -> String {
-    instant(unix_ms).format("%Y-%m-%dT%H:%M:%S.000Z").to_string()
+    instant(unix_ms).trunc_subsecs(0).to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
 /// The instant of Unix milliseconds as HTTP headers write it: `Fri, 24 Feb 2012 08:43:07 GMT`.
@@ -143,19 +147,28 @@ fn instant(unix_ms: i64) -> DateTime<Utc> {
 /// Escapes as both services do: control characters become character references, even those that
 /// XML 1.0 has no place for, so that every key can be read back from a listing.
 fn escape_into(text: &mut String, value: &str) {
-    for character in value.chars() {
+    let special = |byte: u8| matches!(byte, b'&' | b'<' | b'>' | b'"' | 0..=0x1f | 0x7f);
+    let mut rest = value;
+    // All of these are characters of one byte, so what lies between them is text.
+    while let Some(at) = rest.bytes().position(special) {
+        let (plain, from) = rest.split_at(at);
+        text.push_str(plain);
+        let (character, after) = from.split_at(1);
         match character {
-            '&' => text.push_str("&amp;"),
-            '<' => text.push_str("&lt;"),
-            '>' => text.push_str("&gt;"),
-            '"' => text.push_str("&quot;"),
-            '\0'..='\x1f' | '\x7f' => {
-                // Writing to a String cannot fail.
-                let _ = write!(text, "&#{};", u32::from(character));
+            "&" => text.push_str("&amp;"),
+            "<" => text.push_str("&lt;"),
+            ">" => text.push_str("&gt;"),
+            "\"" => text.push_str("&quot;"),
+            control => {
+                for byte in control.bytes() {
+                    // Writing to a String cannot fail.
+                    let _ = write!(text, "&#{byte};");
+                }
             }
-            _ => text.push(character),
         }
+        rest = after;
     }
+    text.push_str(rest);
 }
 
 #[cfg(test)]
