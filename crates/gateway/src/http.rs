@@ -83,23 +83,29 @@ pub struct Gateway {
     crowd: Arc<Crowd>,
 }
 
+impl Gateway {
+    pub(crate) fn new(service: Arc<Service>, settings: Settings) -> Arc<Self> {
+        let presence = Arc::new(Presence {
+            region: settings.region.clone(),
+            public_url: settings.public_url.clone(),
+        });
+        let crowd = Crowd::new(settings.connections_max);
+        Arc::new(Self { service, settings, presence, crowd })
+    }
+}
+
 /// Starts to listen. Must be called within a Tokio runtime.
 ///
 /// # Errors
 /// When an address cannot be listened on.
 pub fn start(service: Arc<Service>, settings: Settings) -> io::Result<Running> {
-    let presence = Arc::new(Presence {
-        region: settings.region.clone(),
-        public_url: settings.public_url.clone(),
-    });
     let workers = settings.workers.clamp(1, 512);
     let mut builder = Server::build()
         .workers(workers)
         .disable_signals()
         .max_concurrent_connections(accepted_max(settings.connections_max, workers))
         .shutdown_timeout(settings.stop_timeout.as_secs());
-    let crowd = Crowd::new(settings.connections_max);
-    let gateway = Arc::new(Gateway { service, settings, presence, crowd });
+    let gateway = Gateway::new(service, settings);
     let mut addresses = Vec::new();
     for address in &gateway.settings.listen {
         let listener = TcpListener::bind(address)?;

@@ -17,6 +17,9 @@ mod address;
 mod admin;
 mod body;
 mod cors;
+#[cfg(feature = "counting")]
+#[doc(hidden)]
+pub mod counting;
 pub mod dialect;
 mod encoding;
 mod errors;

@@ -216,9 +216,8 @@ const fn permission_for(action: Action, of: Of) -> Option<Permission> {
     };
     Some(match (of, action) {
         (Of::Bucket, ListBucket | ListBucketVersions | ListBucketMultipartUploads)
-        | (Of::Object, GetObject | GetObjectVersion | GetObjectTorrent | GetObjectVersionTorrent) => {
-            Permission::Read
-        }
+        | (Of::Object, GetObject | GetObjectVersion)
+        | (Of::Object, GetObjectTorrent | GetObjectVersionTorrent) => Permission::Read,
         (
             Of::Bucket,
             PutObject | DeleteObject | AbortMultipartUpload | ListMultipartUploadParts,

@@ -46,6 +46,13 @@ impl Sample {
         self
     }
 
+    fn header_if_absent(self, name: &str, value: &str) -> Self {
+        match self.headers.iter().any(|(known, _)| known == name) {
+            true => self,
+            false => self.header(name, value),
+        }
+    }
+
     pub fn parameter(mut self, name: &str, value: &str) -> Self {
         let mark = if self.query.is_empty() { "" } else { "&" };
         self.query = format!("{}{mark}{name}={}", self.query, encode(value));
@@ -87,12 +94,17 @@ impl Sample {
         self.verify_with(SECRET, NOW)
     }
 
-    /// Puts the right signature in the place of [`PLACEHOLDER`].
+    #[cfg(test)]
     pub(super) fn fill(self) -> Result<Self, Refusal> {
+        self.fill_with(SECRET)
+    }
+
+    /// Puts the right signature in the place of [`PLACEHOLDER`].
+    fn fill_with(self, secret: &str) -> Result<Self, Refusal> {
         let signature = self.with(|request| {
             let claim = claim(request)?.ok_or_else(impossible)?;
             let attempts = claim.attempts(request)?;
-            claim.sign(attempts.first().ok_or_else(impossible)?, SECRET)
+            claim.sign(attempts.first().ok_or_else(impossible)?, secret)
         })?;
         let mut filled = self;
         filled.query = filled.query.replace(PLACEHOLDER, &encode(&signature));
@@ -111,6 +123,11 @@ impl Sample {
     /// # Errors
     /// When what is there already keeps anybody from signing it so.
     pub fn try_sign(self, scheme: Scheme, presigned: bool) -> Result<Self, Refusal> {
+        self.sign_with(SECRET, scheme, presigned)
+    }
+
+    /// As [`Self::try_sign`], with another secret.
+    pub fn sign_with(self, secret: &str, scheme: Scheme, presigned: bool) -> Result<Self, Refusal> {
         let until = (NOW + 3600).to_string();
         let (iso, rfc) = ("20260102T030405Z", "Fri, 02 Jan 2026 03:04:05 GMT");
         let aws = "Credential=AKID/20260102/cn-local/s3/aws4_request";
@@ -129,8 +146,8 @@ impl Sample {
                 let value = format!(
                     "AWS4-HMAC-SHA256 {aws},SignedHeaders={signed},Signature={PLACEHOLDER}"
                 );
-                self.header("x-amz-date", iso)
-                    .header("x-amz-content-sha256", "UNSIGNED-PAYLOAD")
+                self.header_if_absent("x-amz-content-sha256", "UNSIGNED-PAYLOAD")
+                    .header("x-amz-date", iso)
                     .header("authorization", &value)
             }
             (Scheme::S3V4, true) => {
@@ -178,7 +195,7 @@ impl Sample {
                 .parameter("x-oss-expires", "3600")
                 .parameter("x-oss-signature", PLACEHOLDER),
         }
-        .fill()
+        .fill_with(secret)
     }
 
     /// The older schemes do not sign the key's name; another name gets another secret.

@@ -18,6 +18,9 @@
 
 mod carry;
 mod commit;
+#[cfg(feature = "counting")]
+#[doc(hidden)]
+pub mod counting;
 mod export;
 mod fields;
 pub mod files;
