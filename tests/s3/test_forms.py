@@ -15,6 +15,7 @@ from harness.accounts import OTHER, OWNER, REGION
 from harness.clients import s3_client
 from harness.data import some_bytes
 from harness.policies import open_to_policies, policy, statement
+from harness.sign import s3_request
 
 SOON = datetime.timedelta(minutes=10)
 
@@ -177,7 +178,10 @@ def test_a_checksum_in_a_form_is_compared(s3, url, bucket):
 def test_what_is_no_form_is_refused(s3, url, bucket):
     post = requests.post
     plain = post(url, data=b"x", headers={"Content-Type": "text/plain"}, timeout=10)
-    assert (plain.status_code, code(plain)) == (412, "PreconditionFailed")
+    assert (plain.status_code, code(plain)) == (403, "AccessDenied")
+    endpoint = url.removesuffix(f"/{bucket}")
+    reply = s3_request(endpoint, "POST", f"/{bucket}", {"Content-Type": "text/plain"}, b"x")
+    assert (reply.status, reply.code) == (412, "PreconditionFailed")
     kind = "multipart/form-data; boundary=b"
     fields = "".join(
         f'--b\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'

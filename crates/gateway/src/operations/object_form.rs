@@ -4,7 +4,7 @@
 use actix_web::http::Uri;
 use model::{Condition, names::ObjectKey, policy::Action};
 use service::{
-    Error,
+    Ask, Error,
     objects::write::{PutObject, WriteCondition, Written},
 };
 
@@ -33,6 +33,12 @@ impl WireOperation for Post {
             Some("tests/oss/test_forms.py::test_a_signed_form_writes_an_object"),
         );
     type Call = PutObject;
+
+    fn before_document(request: &Request) -> Result<Option<Ask>> {
+        // Who may not write here learns nothing of what is wrong with a request that is no form.
+        let asks = request.form.is_none() && !form::is_form(request);
+        asks.then(|| Ok(Ask::somewhere(Action::PutObject, request.bucket()?))).transpose()
+    }
 
     async fn parse(request: &mut Request) -> Result<Self::Call> {
         let Some(form) = request.form.take() else {
