@@ -170,7 +170,9 @@ impl Canned {
     /// - `bucket_owner`: `None` for the list of a bucket, where its words mean nothing.
     pub fn grants(self, owner: &AccountId, bucket_owner: Option<&AccountId>) -> Vec<Grant> {
         let grant = |grantee, permission| Grant { grantee, permission };
-        let mut grants = vec![grant(Grantee::Account(owner.clone()), Permission::FullControl)];
+        let own = grant(Grantee::Account(owner.clone()), Permission::FullControl);
+        // Groups come before accounts: there are clients that count on it.
+        let mut grants = Vec::new();
         let other = bucket_owner.filter(|other| *other != owner).cloned().map(Grantee::Account);
         match self {
             Self::Private | Self::AwsExecRead => {}
@@ -183,16 +185,19 @@ impl Canned {
                 grants.push(grant(Grantee::Authenticated, Permission::Read));
             }
             Self::BucketOwnerRead => {
-                grants.extend(other.map(|other| grant(other, Permission::Read)));
+                let read = other.map(|other| grant(other, Permission::Read));
+                return [own].into_iter().chain(read).collect();
             }
             Self::BucketOwnerFullControl => {
-                grants.extend(other.map(|other| grant(other, Permission::FullControl)));
+                let full = other.map(|other| grant(other, Permission::FullControl));
+                return [own].into_iter().chain(full).collect();
             }
             Self::LogDeliveryWrite => {
                 grants.push(grant(Grantee::LogDelivery, Permission::Write));
                 grants.push(grant(Grantee::LogDelivery, Permission::ReadAcp));
             }
         }
+        grants.push(own);
         grants
     }
 }
@@ -371,6 +376,19 @@ pub enum WantedAcl {
         owner: Option<String>,
         grants: Vec<(Named, Permission)>,
     },
+}
+
+impl WantedAcl {
+    /// Whether it lets in anybody but the owners of object and bucket, or may do so: then who
+    /// writes an object with it needs the right to set lists too.
+    pub const fn shares(&self) -> bool {
+        !matches!(
+            self,
+            Self::Canned(
+                Canned::Private | Canned::BucketOwnerRead | Canned::BucketOwnerFullControl
+            ) | Self::Word(None | Some(Word::Private))
+        )
+    }
 }
 
 /// A grantee as a request names it.

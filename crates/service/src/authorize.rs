@@ -4,7 +4,7 @@ use std::{marker::PhantomData, sync::Arc};
 
 use model::{
     Condition,
-    acl::{self, Acl, Of},
+    acl::{self, Acl, Of, WantedAcl},
     names::{AccountId, BucketName, ObjectKey, VersionId, VersionSelector},
     policy::{Action, Context, Decision, Facts, Layers, Resource, evaluate, might_allow},
     records::{Bucket, Version},
@@ -102,10 +102,10 @@ impl<'n> Need<'n> {
         vec![Self { somewhere: true, ..Self::one(action, Resource::Bucket(bucket)) }]
     }
 
-    /// Writing an object, and setting its access control list along if `acl` says so.
-    pub fn write(bucket: &'n BucketName, key: &'n ObjectKey, acl: bool) -> Vec<Self> {
+    /// Writing an object, perhaps with an access control list.
+    pub fn write(bucket: &'n BucketName, key: &'n ObjectKey, acl: Option<&WantedAcl>) -> Vec<Self> {
         let mut needs = Self::object(Action::PutObject, bucket, key);
-        if acl {
+        if acl.is_some_and(WantedAcl::shares) {
             let need = Self::one(Action::PutObjectAcl, Resource::Object(bucket, key));
             needs.push(Self { written: true, ..need });
         }

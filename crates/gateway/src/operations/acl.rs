@@ -32,11 +32,11 @@ const GROUPS: [(Grantee, &str); 3] = [
 
 /// S3's headers that grant, without `x-amz-`.
 const GRANT_HEADERS: [(&str, Permission); 5] = [
-    ("grant-full-control", Permission::FullControl),
     ("grant-read", Permission::Read),
-    ("grant-read-acp", Permission::ReadAcp),
     ("grant-write", Permission::Write),
+    ("grant-read-acp", Permission::ReadAcp),
     ("grant-write-acp", Permission::WriteAcp),
+    ("grant-full-control", Permission::FullControl),
 ];
 
 /// What the headers of a request want, if anything.

@@ -53,7 +53,7 @@ impl Operation for CopyObject {
     type Output = Copied;
 
     fn needs(&self) -> Vec<Need<'_>> {
-        let target = Need::write(&self.bucket, &self.key, self.acl.is_some());
+        let target = Need::write(&self.bucket, &self.key, self.acl.as_ref());
         Need::and_source(target, &self.source)
     }
 

@@ -74,7 +74,7 @@ impl Operation for PutObject {
     type Output = Written;
 
     fn needs(&self) -> Vec<Need<'_>> {
-        Need::write(&self.bucket, &self.key, self.acl.is_some())
+        Need::write(&self.bucket, &self.key, self.acl.as_ref())
     }
 
     async fn run(

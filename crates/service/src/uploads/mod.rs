@@ -134,7 +134,7 @@ impl Operation for CreateUpload {
     type Output = Upload;
 
     fn needs(&self) -> Vec<Need<'_>> {
-        Need::write(&self.bucket, &self.key, self.acl.is_some())
+        Need::write(&self.bucket, &self.key, self.acl.as_ref())
     }
 
     async fn run(self, permit: Permit<'_, Self>, service: &Arc<Service>) -> Result<Self::Output> {
@@ -331,7 +331,11 @@ impl Operation for ListParts {
         let upload = service.upload(bucket, &self.target).await?;
         let (parts, more) = service.metadata.parts(upload.id, self.after, self.limit).await?;
         let next = parts.last().filter(|_| more).map(|part| part.number);
-        Ok(PartPage { upload, owner: service.owner(bucket).await?, parts, next })
+        let owner = match service.metadata.account(&upload.owner).await? {
+            Some(owner) => owner,
+            None => service.owner(bucket).await?,
+        };
+        Ok(PartPage { upload, owner, parts, next })
     }
 }
 
