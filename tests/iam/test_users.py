@@ -48,6 +48,45 @@ def test_a_user_of_another_account_needs_the_leave_of_both(endpoint, iam_other, 
         client.get_object(Bucket=bucket, Key="a")
 
 
+def test_a_grant_to_an_account_takes_the_leave_of_its_users_own_policies(
+    endpoint, iam_other, s3, bucket, fresh
+):
+    rules = {"Rules": [{"ObjectOwnership": "ObjectWriter"}]}
+    s3.put_bucket_ownership_controls(Bucket=bucket, OwnershipControls=rules)
+    grant = f'id="{OTHER.canonical_id}"'
+    s3.put_bucket_acl(Bucket=bucket, GrantFullControl=f'id="{OWNER.canonical_id}", {grant}')
+    s3.put_object(Bucket=bucket, Key="a", Body=b"content", GrantFullControl=grant)
+    user = fresh("user", iam_other)
+    client = s3_client(endpoint, keys_of(iam_other, user))
+    asks = [
+        lambda: client.get_object(Bucket=bucket, Key="a"),
+        lambda: client.list_objects_v2(Bucket=bucket),
+    ]
+
+    def check(*allowed):
+        for ask, may in zip(asks, allowed, strict=True):
+            if may:
+                ask()
+            else:
+                with refused(403, "AccessDenied"):
+                    ask()
+
+    check(False, False)
+    text = allow("s3:*", [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"])
+    iam_other.put_user_policy(UserName=user, PolicyName="all", PolicyDocument=text)
+    check(True, True)
+    boundary = fresh("policy", iam_other, fresh.name())
+    text = allow("s3:ListBucket", f"arn:aws:s3:::{bucket}")
+    made = iam_other.create_policy(PolicyName=boundary, PolicyDocument=text)
+    arn = made["Policy"]["Arn"]
+    iam_other.put_user_permissions_boundary(UserName=user, PermissionsBoundary=arn)
+    check(False, True)
+    iam_other.delete_user_permissions_boundary(UserName=user)
+    check(True, True)
+    iam_other.delete_user_policy(UserName=user, PolicyName="all")
+    check(False, False)
+
+
 def test_a_policy_of_a_bucket_names_users_that_exist(iam, s3, bucket):
     arn = f"arn:aws:iam::{OWNER.identity}:user/nobody"
     named = json.loads(allow("s3:GetObject", f"arn:aws:s3:::{bucket}/*"))

@@ -89,3 +89,17 @@ def test_the_answer_is_as_the_form_wants(endpoint, bucket, oss4):
     fields |= {"x-oss-content-type": "image/png"}
     assert send(endpoint, bucket, fields).status_code == 201
     assert oss4.head_object("k").headers["content-type"] == "image/png"
+
+
+def test_a_form_sets_the_acl(endpoint, s3, bucket, oss4):
+    text = policy(bucket, {"x-oss-object-acl": "public-read"})
+    fields = {"key": "k", "policy": text.decode(), "x-oss-object-acl": "public-read"}
+    fields |= first(text)
+    answer = send(endpoint, bucket, fields)
+    assert answer.status_code == 403, "public ACLs are blocked"
+    s3.delete_public_access_block(Bucket=bucket)
+    assert send(endpoint, bucket, fields).status_code == 204
+    assert requests.get(f"{endpoint}/{bucket}/k", timeout=10).content == b"hello"
+    assert oss4.get_object_acl("k").acl == "public-read"
+    answer = send(endpoint, bucket, fields | {"x-oss-object-acl": "public-read-write"})
+    assert answer.status_code == 403 and "AccessDenied" in answer.text

@@ -213,3 +213,18 @@ def test_a_page_of_another_site_may_read_the_answer(s3, url, bucket):
     s3.put_bucket_cors(Bucket=bucket, CORSConfiguration={"CORSRules": [rule]})
     answer = send(url, older(bucket, key="key"), headers={"Origin": "http://page"})
     assert answer.headers["access-control-allow-origin"] == "http://page"
+
+
+def test_a_form_sets_the_acl_that_was_signed(endpoint, s3, url, bucket):
+    rules = {"Rules": [{"ObjectOwnership": "ObjectWriter"}]}
+    s3.put_bucket_ownership_controls(Bucket=bucket, OwnershipControls=rules)
+    form = older(bucket, key="k", acl="public-read")
+    answer = send(url, form)
+    assert (answer.status_code, code(answer)) == (403, "AccessDenied"), "public ACLs are blocked"
+    open_to_policies(s3, bucket)
+    assert send(url, form).status_code == 204
+    assert requests.get(f"{url}/k", timeout=10).content == b"hello"
+    answer = send(url, older(bucket, key="k", acl="no-such-word"))
+    assert (answer.status_code, code(answer)) == (400, "InvalidArgument")
+    assert send(url, older(bucket, key="k")).status_code == 204
+    assert requests.get(f"{url}/k", timeout=10).status_code == 403

@@ -5,7 +5,7 @@
 use bytes::Bytes;
 use model::{
     Condition,
-    acl::{Canned, Grantee, Named, Permission, WantedAcl, Word},
+    acl::{Canned, Grantee, Named, Of, Permission, WantedAcl, Word},
 };
 use serde::Deserialize;
 use service::{
@@ -44,13 +44,23 @@ const GRANT_HEADERS: [(&str, Permission); 5] = [
 /// # Errors
 /// `InvalidArgument` for words and grantees that do not exist, `InvalidRequest` for both at once.
 pub fn of_headers(request: &Request) -> Result<Option<WantedAcl>> {
-    let name = match (request.dialect, &request.address.key) {
-        (Dialect::Oss, Some(_)) => "object-acl",
-        (Dialect::S3, _) | (Dialect::Oss, None) => "acl",
+    of(request, if request.address.key.is_some() { Of::Object } else { Of::Bucket })
+}
+
+/// As [`of_headers`] for the object of a form: its fields became headers, and its address is the
+/// bucket's.
+pub fn of_form(request: &Request) -> Result<Option<WantedAcl>> {
+    of(request, Of::Object)
+}
+
+fn of(request: &Request, of: Of) -> Result<Option<WantedAcl>> {
+    let name = match (request.dialect, of) {
+        (Dialect::Oss, Of::Object) => "object-acl",
+        (Dialect::S3, _) | (Dialect::Oss, Of::Bucket) => "acl",
     };
     let word = request.own_header(name)?.filter(|word| !word.is_empty());
     if request.dialect == Dialect::Oss {
-        return word.map(|word| oss_word(request, name, word)).transpose();
+        return word.map(|word| oss_word(of, name, word)).transpose();
     }
     let mut grants = Vec::new();
     for (header, permission) in GRANT_HEADERS {
@@ -73,10 +83,10 @@ pub fn of_headers(request: &Request) -> Result<Option<WantedAcl>> {
     }
 }
 
-fn oss_word(request: &Request, header: &str, word: &str) -> Result<WantedAcl> {
+fn oss_word(of: Of, header: &str, word: &str) -> Result<WantedAcl> {
     match (Word::parse(word), word) {
         (Some(word), _) => Ok(WantedAcl::Word(Some(word))),
-        (None, "default") if request.address.key.is_some() => Ok(WantedAcl::Word(None)),
+        (None, "default") if of == Of::Object => Ok(WantedAcl::Word(None)),
         _ => {
             let detail = "no such object access control exists";
             Err(invalid(&format!("x-oss-{header}"), word, detail))

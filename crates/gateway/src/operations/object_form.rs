@@ -66,7 +66,7 @@ impl WireOperation for Post {
             key,
             attributes,
             condition: WriteCondition::default(),
-            acl: acl::of_headers(request)?,
+            acl: acl::of_form(request)?,
             body: Box::new(form.file),
         })
     }
