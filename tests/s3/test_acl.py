@@ -326,6 +326,21 @@ def test_the_owner_of_what_another_account_writes(s3, s3_other, shared, ownershi
     check(lambda: s3_other.get_object(Bucket=shared, Key="k"), owner is OTHER)
 
 
+def test_once_the_owner_is_enforced_nothing_is_shown_as_anybody_elses(s3, s3_other, shared):
+    others = statement(shared, "s3:PutObject", principal=OTHER.identity)
+    s3.put_bucket_policy(Bucket=shared, Policy=policy(others))
+    s3_other.put_object(Bucket=shared, Key="k", Body=b"1")
+    for ownership, owner in (("ObjectWriter", OTHER), ("BucketOwnerEnforced", OWNER)):
+        own(s3, shared, ownership)
+        shown = [
+            s3.list_objects(Bucket=shared)["Contents"][0],
+            s3.list_object_versions(Bucket=shared)["Versions"][0],
+            s3.get_object_acl(Bucket=shared, Key="k"),
+        ]
+        assert [it["Owner"]["ID"] for it in shown] == [owner.canonical_id] * 3
+        check(lambda: s3_other.get_object(Bucket=shared, Key="k"), owner is OTHER)
+
+
 def test_a_new_bucket_may_have_an_acl(s3, fresh_name):
     name = fresh_name()
     with refused(400, "InvalidBucketAclWithObjectOwnership"):

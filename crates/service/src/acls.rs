@@ -257,8 +257,8 @@ impl Service {
         bucket: &Bucket,
         versions: impl Iterator<Item = &Version>,
     ) -> Result<Vec<Account>> {
-        let mut ids: Vec<&AccountId> =
-            versions.map(|version| &version.owner).filter(|id| **id != bucket.owner).collect();
+        let owners = versions.map(|version| owner_of(bucket, version));
+        let mut ids: Vec<&AccountId> = owners.filter(|id| **id != bucket.owner).collect();
         ids.sort_unstable();
         ids.dedup();
         let mut owners = Vec::with_capacity(ids.len());
