@@ -379,3 +379,29 @@ def test_the_command_line_makes_a_user(tools, fresh):
     tools.aws("iam", "delete-user", "--user-name", name)
     assert "NoSuchEntity" in tools.aws("iam", "get-user", "--user-name", name, fails=True)
     assert "NotImplemented" in tools.aws("iam", "list-mfa-devices", fails=True)
+
+
+def test_who_may_only_create_buckets_makes_no_open_ones(endpoint, iam, s3, fresh, fresh_name):
+    user = fresh("user")
+    client = s3_client(endpoint, keys_of(iam, user))
+    name = fresh_name()
+
+    def may(*actions):
+        text = allow(list(actions), f"arn:aws:s3:::{name}")
+        iam.put_user_policy(UserName=user, PolicyName="create", PolicyDocument=text)
+
+    owned = {"Bucket": name, "ObjectOwnership": "ObjectWriter"}
+    may("s3:CreateBucket")
+    public = {"Bucket": name, "ACL": "public-read"}
+    for more in (owned, owned | {"ACL": "authenticated-read"}, public):
+        with refused(403, "AccessDenied"):
+            client.create_bucket(**more)
+    may("s3:CreateBucket", "s3:PutBucketOwnershipControls")
+    with refused(403, "AccessDenied"):
+        client.create_bucket(**owned, GrantRead=f'id="{OTHER.canonical_id}"')
+    may("s3:CreateBucket", "s3:PutBucketOwnershipControls", "s3:PutBucketAcl")
+    client.create_bucket(**owned, GrantRead=f'id="{OTHER.canonical_id}"')
+    assert s3_client(endpoint, OTHER).list_objects_v2(Bucket=name)["KeyCount"] == 0
+    s3.delete_bucket(Bucket=name)
+    may("s3:CreateBucket")
+    client.create_bucket(Bucket=name)

@@ -76,7 +76,12 @@ impl<'n> Need<'n> {
 
     /// A bucket that is to be made.
     pub fn new_bucket(bucket: &'n BucketName) -> Vec<Self> {
-        vec![Self::one(Action::CreateBucket, Resource::New(bucket))]
+        Self::of_new_bucket(&[Action::CreateBucket], bucket)
+    }
+
+    /// Several rights to a bucket that is to be made.
+    pub fn of_new_bucket(actions: &[Action], bucket: &'n BucketName) -> Vec<Self> {
+        actions.iter().map(|action| Self::one(*action, Resource::New(bucket))).collect()
     }
 
     pub fn bucket(action: Action, bucket: &'n BucketName) -> Vec<Self> {

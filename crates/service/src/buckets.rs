@@ -113,7 +113,15 @@ impl Operation for CreateBucket {
     type Output = CreatedBucket;
 
     fn needs(&self) -> Vec<Need<'_>> {
-        Need::new_bucket(&self.name)
+        let mut actions = vec![Action::CreateBucket];
+        // Whoever may not set these later may not set them at first either.
+        if self.acl.as_ref().is_some_and(WantedAcl::shares) {
+            actions.push(Action::PutBucketAcl);
+        }
+        if self.object_ownership.is_some() {
+            actions.push(Action::PutBucketOwnershipControls);
+        }
+        Need::of_new_bucket(&actions, &self.name)
     }
 
     async fn run(self, permit: Permit<'_, Self>, service: &Arc<Service>) -> Result<Self::Output> {
