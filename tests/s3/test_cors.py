@@ -122,6 +122,8 @@ def test_every_answer_to_a_page_says_what_it_may(endpoint, s3, shared):
         reply = s3_request(endpoint, "GET", path, page)
         assert (reply.status, told(reply)["allow-origin"]) == (status, "http://a.suffix")
         assert "Origin" in reply.headers["vary"]
+    asked = page | {"Access-Control-Request-Method": "PUT"}
+    assert told(send(endpoint, "GET", f"/{shared}/key", asked)) == {}
     # Without a signature too, or the page could not read why.
     reply = send(endpoint, "GET", f"/{shared}/key", page)
     assert (reply.status, told(reply)["allow-origin"]) == (403, "http://a.suffix")

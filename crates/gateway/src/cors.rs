@@ -48,6 +48,8 @@ pub async fn headers(
             return Headers::new();
         }
     };
+    // Some ask for the headers of another method, as a browser does before it sends that.
+    let method = text(asked, &ACCESS_CONTROL_REQUEST_METHOD).unwrap_or(method);
     let rule = origin.and_then(|origin| Some((cors.find(origin, method, &[])?, origin)));
     let mut headers = rule.map(|(rule, origin)| allowed(rule, origin)).unwrap_or_default();
     if headers.is_empty() && cors.always_varies == Some(true) {

@@ -13,8 +13,8 @@ use crate::{dialect::Dialect, wire::Result};
 
 /// Fields that need no condition: they carry the policy and what proves it.
 const FREE: &[&str] = &["awsaccesskeyid", "signature", "policy", "x-amz-signature"];
-/// The beginning of those that do not count.
-const IGNORED: &str = "x-ignore-";
+/// The beginnings of those that do not count, or only say what the file must be.
+const FREE_BEGINNINGS: &[&str] = &["x-ignore-", "x-amz-checksum-"];
 
 /// A policy as it was signed.
 #[derive(Debug)]
@@ -129,7 +129,8 @@ impl PostPolicy {
         // In OSS what the policy is silent about may be anything.
         let extra = fields.iter().map(|(name, _)| name.as_str()).find(|name| {
             let covered = self.rules.iter().any(|rule| rule.name == *name);
-            !covered && !FREE.contains(name) && !name.starts_with(IGNORED)
+            let free = FREE_BEGINNINGS.iter().any(|start| name.starts_with(start));
+            !covered && !free && !FREE.contains(name)
         });
         match extra.filter(|_| dialect == Dialect::S3) {
             Some(name) => Err(denied(format!("Extra input fields: {name}"))),
@@ -221,6 +222,7 @@ mod tests {
         let (s3, place, now) = (Dialect::S3, ("bkt", "a/b"), at("2029-12-31T23:59:59Z"));
         assert!(judge(s3, &[], place, now));
         assert!(judge(s3, &[("x-ignore-this", "1")], place, now));
+        assert!(judge(s3, &[("x-amz-checksum-crc32", "AAAAAA==")], place, now));
         assert!(!judge(s3, &[], place, at("2030-01-01T00:00:00Z")), "expired");
         assert!(!judge(s3, &[], ("other", "a/b"), now));
         assert!(!judge(s3, &[], ("bkt", "b"), now));

@@ -86,7 +86,8 @@ impl WireOperation for Post {
                 wire::empty(303).header("location", target)
             }
             (None, 201) => {
-                let mut document = xml::document(request.dialect, "PostResponse");
+                // In both protocols without a namespace.
+                let mut document = xml::Writer::new("PostResponse", None);
                 document.text("Location", &url).text("Bucket", bucket.as_str());
                 document.text("Key", key.as_str()).text("ETag", &etag);
                 wire::xml(201, document.finish()).header("location", url)
