@@ -53,6 +53,8 @@ def sweep(victim: Victim, fault: str, directory: str, for_ever: bool):
         assert not victim.died(0)
         if kind == "read":
             check(victim.load)
+        if kind == "unlink":
+            victim.wait_for_call(number)
         struck += victim.faults.struck
         assert not victim.faults.synced_again, f"SEED={SEED}: {fault}, {number}: synced again"
         victim.faults.disarm()

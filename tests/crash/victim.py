@@ -13,6 +13,7 @@ from harness.server import Server
 from harness.speaker import BROKEN, Refused, Speaker
 
 STRIDE = int(os.environ.get("STRIDE", "40"))
+REMOVAL_SECONDS = 5.0  # how soon after a change most files are removed
 ORPHAN_SECONDS = 40.0  # how soon after a start files without a name are removed
 
 
@@ -62,6 +63,12 @@ class Victim:
                 self.refused.append(error)
             except BROKEN:
                 pass
+
+    def wait_for_call(self, number: int):
+        """Files are removed in the background: gives the N-th removal some time to come."""
+        until = time.monotonic() + REMOVAL_SECONDS
+        while self.faults.counted < number and time.monotonic() < until:
+            time.sleep(0.02)
 
     def died(self, seconds: float) -> bool:
         """Whether the server ends within some time, by the signal and by nothing else."""
