@@ -6,6 +6,7 @@
 use std::cell::RefCell;
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::FileExt as _;
 
 use bytes::Bytes;
 use rustix::io::Errno;
@@ -42,12 +43,12 @@ pub(crate) fn write_all(
         let front = (PAGE_BYTES - within_page(offset)) % PAGE_BYTES;
         let (front, rest) = staged.split_at(front.min(staged.len()));
         let (whole, end) = rest.split_at(rest.len() - rest.len() % PAGE_BYTES);
-        write(file, offset, front)?;
+        file.write_all_at(front, offset)?;
         let offset = offset + front.len() as u64;
         let written = write_whole(direct, offset, whole)?;
         let left = whole.get(written..).unwrap_or_default();
-        write(file, offset + written as u64, left)?;
-        write(file, offset + whole.len() as u64, end)?;
+        file.write_all_at(left, offset + written as u64)?;
+        file.write_all_at(end, offset + whole.len() as u64)?;
         Ok(left.is_empty())
     })
 }
@@ -92,24 +93,9 @@ fn write_whole(direct: &File, offset: u64, whole: &[u8]) -> io::Result<usize> {
     Ok(written)
 }
 
-fn write(file: &File, mut offset: u64, mut bytes: &[u8]) -> io::Result<()> {
-    while !bytes.is_empty() {
-        match rustix::io::pwrite(file, bytes, offset) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(written) => {
-                offset += written as u64;
-                bytes = bytes.get(written..).unwrap_or_default();
-            }
-            Err(Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+    use std::os::unix::fs::OpenOptionsExt as _;
 
     use rustix::fs::OFlags;
 

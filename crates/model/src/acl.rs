@@ -92,14 +92,11 @@ pub enum Ownership {
 }
 
 impl Ownership {
-    pub const ALL: [(Self, &'static str); 3] = [
-        (Self::BucketOwnerEnforced, "BucketOwnerEnforced"),
-        (Self::BucketOwnerPreferred, "BucketOwnerPreferred"),
-        (Self::ObjectWriter, "ObjectWriter"),
-    ];
+    const ALL: [Self; 3] =
+        [Self::BucketOwnerEnforced, Self::BucketOwnerPreferred, Self::ObjectWriter];
 
     pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.iter().find(|(_, name)| *name == text).map(|(it, _)| *it)
+        Self::ALL.into_iter().find(|it| it.name() == text)
     }
 
     pub const fn name(self) -> &'static str {
@@ -112,16 +109,11 @@ impl Ownership {
 }
 
 impl Permission {
-    pub const ALL: [(Self, &'static str); 5] = [
-        (Self::FullControl, "FULL_CONTROL"),
-        (Self::Read, "READ"),
-        (Self::Write, "WRITE"),
-        (Self::ReadAcp, "READ_ACP"),
-        (Self::WriteAcp, "WRITE_ACP"),
-    ];
+    const ALL: [Self; 5] =
+        [Self::FullControl, Self::Read, Self::Write, Self::ReadAcp, Self::WriteAcp];
 
     pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.iter().find(|(_, name)| *name == text).map(|(it, _)| *it)
+        Self::ALL.into_iter().find(|it| it.name() == text)
     }
 
     pub const fn name(self) -> &'static str {
@@ -331,14 +323,10 @@ impl Acl {
 }
 
 impl Word {
-    pub const ALL: [(Self, &'static str); 3] = [
-        (Self::Private, "private"),
-        (Self::PublicRead, "public-read"),
-        (Self::PublicReadWrite, "public-read-write"),
-    ];
+    const ALL: [Self; 3] = [Self::Private, Self::PublicRead, Self::PublicReadWrite];
 
     pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.iter().find(|(_, name)| *name == text).map(|(it, _)| *it)
+        Self::ALL.into_iter().find(|it| it.name() == text)
     }
 
     pub const fn name(self) -> &'static str {

@@ -54,16 +54,11 @@ pub(crate) struct Policy {
     pub public: bool,
 }
 
-/// What stands in for a policy that cannot be read any more. Only the bucket's owner, who can
-/// always replace the policy, gets past it.
-const DENY_ALL: &str = r#"{"Version": "2012-10-17", "Statement":
-    {"Effect": "Deny", "Principal": "*", "Action": "*", "Resource": "*"}}"#;
-
 /// Policies in force, by bucket.
 pub(crate) type Policies = Compiled<BucketId, Policy>;
 
-/// How often a bucket is read anew because its policy changed at that very moment.
-const READS_MAX: u32 = 16;
+/// How often policies are read anew because they changed at that very moment.
+pub(crate) const READS_MAX: u32 = 16;
 
 impl Service {
     /// A bucket with the policy that was in force when it was read.
@@ -81,7 +76,9 @@ impl Service {
             }
             let document = self.metadata.document::<String>(&bucket, DocumentKind::Policy).await?;
             if let Some(document) = document.filter(|document| document.revision == revision) {
-                let policy = Arc::new(compile(&document.value, name)?);
+                let compiled = compile(&document.value, Kind::Bucket, name.as_str())?;
+                let public = is_public(&compiled);
+                let policy = Arc::new(Policy { public, document: compiled });
                 self.policies.keep(bucket.id, revision, &policy, document.value.len());
                 return Ok(Some(((bucket, guard), Some(policy))));
             }
@@ -132,13 +129,21 @@ impl Service {
     }
 }
 
-fn compile(text: &str, bucket: &BucketName) -> Result<Policy> {
-    let document = Document::parse(text, Kind::Bucket).or_else(|error| {
-        tracing::error!(%bucket, error, "the bucket's policy cannot be read: it denies everything");
-        Document::parse(DENY_ALL, Kind::Bucket)
+/// A policy as it was stored. One that cannot be read any more was written by another version of
+/// this program: it denies everything. Of a bucket, only the owner, who can always replace the
+/// policy, gets past that.
+///
+/// - `of`: whose it is, for the log.
+pub(crate) fn compile(text: &str, kind: Kind, of: &str) -> Result<Document> {
+    let document = Document::parse(text, kind).or_else(|error| {
+        tracing::error!(of, error, "a stored policy cannot be read: it denies everything");
+        let principal = if kind == Kind::Identity { "" } else { r#""Principal": "*", "# };
+        let everything = r#""Effect": "Deny", "Action": "*", "Resource": "*""#;
+        let deny_all =
+            format!(r#"{{"Version": "2012-10-17", "Statement": {{{principal}{everything}}}}}"#);
+        Document::parse(&deny_all, kind)
     });
-    let document = document.map_err(|error| Error::new(Condition::Internal, error))?;
-    Ok(Policy { public: is_public(&document), document })
+    document.map_err(|error| Error::new(Condition::Internal, error))
 }
 
 fn malformed(detail: impl Into<String>) -> Error {

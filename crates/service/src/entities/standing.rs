@@ -10,7 +10,10 @@ use model::{
 };
 
 use super::arn::policy_name;
-use crate::{Result, Service};
+use crate::{
+    Result, Service,
+    policies::{READS_MAX, compile},
+};
 
 /// A user or role with the policies that hold for it.
 #[derive(Debug, Default)]
@@ -40,13 +43,6 @@ impl Standing {
     }
 }
 
-/// What stands in for a policy that cannot be read any more.
-const DENY_ALL: &str = r#"{"Version": "2012-10-17", "Statement":
-    {"Effect": "Deny", "Action": "*", "Resource": "*"}}"#;
-
-/// How often entities are read anew because they changed at that very moment.
-const READS_MAX: u32 = 16;
-
 impl Service {
     /// The entity of a name with its policies as they are now; `None` if there is none.
     pub(crate) async fn standing_of(
@@ -73,8 +69,9 @@ impl Service {
                 continue;
             }
             let bytes = texts.iter().chain(&boundary).map(String::len).sum::<usize>() + 512;
-            let documents = texts.iter().map(|text| compile(text)).collect::<Result<_>>()?;
-            let boundary = boundary.as_deref().map(compile).transpose()?;
+            let compiled = |text: &String| compile(text, Kind::Identity, name).map(Arc::new);
+            let documents = texts.iter().map(compiled).collect::<Result<_>>()?;
+            let boundary = boundary.as_ref().map(compiled).transpose()?;
             let found = Arc::new(Compiled { entity, documents, boundary });
             self.standings.keep(key, revision, &found, bytes);
             return Ok(Some(found));
@@ -119,13 +116,4 @@ impl Service {
         let version = policy.and_then(|policy| policy.version(policy.default_version).cloned());
         Ok(version.map(|version| version.text))
     }
-}
-
-/// A text that does not compile was written by another version of this program: it denies.
-fn compile(text: &str) -> Result<Arc<Document>> {
-    let document = Document::parse(text, Kind::Identity).or_else(|error| {
-        tracing::error!(error, "a stored policy cannot be read and denies everything");
-        Document::parse(DENY_ALL, Kind::Identity)
-    });
-    document.map(Arc::new).map_err(|_| Condition::Internal.into())
 }
