@@ -302,7 +302,7 @@ pub type ExportStream = tokio::sync::mpsc::Receiver<Result<Bytes, EngineError>>;
 /// An ordered store of small rows with optimistic commits.
 #[async_trait]
 pub trait Engine: Send + Sync + 'static {
-    /// Reads one row.
+    /// Reads one row. Whoever has seen a change of a commit sees all of them in later reads.
     async fn get(&self, key: &[u8]) -> Result<Option<Row>, EngineError>;
 
     /// Reads rows at one moment: of every commit all or nothing is seen. Answers in the order of

@@ -155,14 +155,20 @@ impl Index {
         guard(|| self.insert(&entry.key, entry.row.version, &entry.row.value))
     }
 
+    /// Waits for the rest of a group that is half written, if the row is of it: whoever has seen a
+    /// row sees all that was written with it from then on.
     pub fn get(&self, key: &[u8]) -> Result<Option<Row>, EngineError> {
-        self.check()?;
-        guard(|| self.rows.get(key)?.map(|stored| decode(&stored)).transpose())
+        let row = self.read(key)?;
+        if self.is_settled(row.as_ref()) {
+            return Ok(row);
+        }
+        let _shared = self.between_groups()?;
+        self.read(key)
     }
 
     pub fn get_many(&self, keys: &[Vec<u8>]) -> Result<Vec<Option<Row>>, EngineError> {
         let _shared = self.between_groups()?;
-        keys.iter().map(|key| self.get(key)).collect()
+        keys.iter().map(|key| self.read(key)).collect()
     }
 
     pub fn scan(
@@ -252,6 +258,20 @@ impl Index {
     #[cfg(test)]
     pub fn break_it(&self) {
         self.broken.store(true, Ordering::Release);
+    }
+
+    fn read(&self, key: &[u8]) -> Result<Option<Row>, EngineError> {
+        self.check()?;
+        guard(|| self.rows.get(key)?.map(|stored| decode(&stored)).transpose())
+    }
+
+    /// Whether what was read a moment ago cannot be of a group that is half written.
+    fn is_settled(&self, row: Option<&Row>) -> bool {
+        match row {
+            Some(row) => row.version <= self.applied(),
+            // That group may be what removed it.
+            None => self.applying_ms.load(Ordering::Acquire) == 0,
+        }
     }
 
     fn apply_record(&self, record: &Record) -> Result<(), Trouble> {

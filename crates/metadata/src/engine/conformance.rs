@@ -27,6 +27,7 @@ pub async fn conformance<E: Engine, F: Future<Output = E>>(make: impl Fn() -> F)
     optimistic_counters_lose_nothing(Arc::new(make().await)).await;
     adds_never_conflict(Arc::new(make().await)).await;
     commits_are_seen_whole(Arc::new(make().await)).await;
+    what_was_seen_once_is_seen_from_then_on(Arc::new(make().await)).await;
     closing_refuses_what_comes_later(make().await).await;
     for seed in seeds(SEEDS) {
         agrees_with_a_model(make().await, seed).await;
@@ -282,6 +283,46 @@ async fn commits_are_seen_whole<E: Engine>(engine: Arc<E>) {
         let versions: Vec<_> = page.rows.iter().map(|(_, row)| row.version).collect();
         assert!(versions.windows(2).all(|pair| pair[0] == pair[1]), "scan saw half a commit");
         assert!(versions.is_empty() || versions.len() == keys.len());
+        tokio::task::yield_now().await;
+    }
+    writer.await.unwrap();
+}
+
+/// Reading row by row, too, half a commit cannot be seen: an answer that shows one change of it is
+/// followed by no answer from before it.
+async fn what_was_seen_once_is_seen_from_then_on<E: Engine>(engine: Arc<E>) {
+    let keys: Vec<Vec<u8>> = (0..200).map(|n| format!("row-{n:03}").into_bytes()).collect();
+    let (first, last) = (keys[0].clone(), keys[keys.len() - 1].clone());
+    let writer = {
+        let engine = Arc::clone(&engine);
+        tokio::spawn(async move {
+            for _ in 0..200 {
+                let rows = keys.iter().map(|key| (key.clone(), b"here".to_vec()));
+                let commit = Commit { put: rows.collect(), ..Commit::default() };
+                engine.commit(commit).await.unwrap();
+                let commit = Commit { delete: keys.clone(), ..Commit::default() };
+                engine.commit(commit).await.unwrap();
+            }
+        })
+    };
+    while !writer.is_finished() {
+        let before = engine.sequence();
+        let one = engine.get(&first).await.unwrap();
+        let other = engine.get(&last).await.unwrap();
+        // Commits with odd numbers write the rows, those with even numbers remove them.
+        match (one, other) {
+            (Some(one), Some(other)) => {
+                assert!(other.version >= one.version, "a row was written without the other");
+            }
+            (Some(one), None) => {
+                let removed = engine.sequence() > one.version;
+                assert!(removed, "a row was written without the other");
+            }
+            (None, Some(other)) if before % 2 == 1 => {
+                assert!(other.version > before, "a row was removed without the other");
+            }
+            (None, _) => {}
+        }
         tokio::task::yield_now().await;
     }
     writer.await.unwrap();
