@@ -155,10 +155,10 @@ class Watch(threading.Thread):
         )
 
 
-def resident(server) -> int:
-    """Bytes of memory that the server has now; 0 if it has ended."""
+def resident(server, what="VmRSS") -> int:
+    """Bytes of memory that the server has now, or had at most (`VmHWM`); 0 if it has ended."""
     with contextlib.suppress(OSError):
         text = Path(f"/proc/{server.process.pid}/status").read_text()
-        if found := re.search(r"VmRSS:\s+(\d+) kB", text):
+        if found := re.search(rf"{what}:\s+(\d+) kB", text):
             return int(found.group(1)) * 1024
     return 0

@@ -145,9 +145,14 @@ impl Index {
         self.group.try_read_for(patience).ok_or_else(late)
     }
 
-    /// Notes what the index holds, while nobody reads it yet.
+    /// Notes what the index holds, while nobody reads it yet. Its files know it then, so that a
+    /// process killed a moment later is followed by one that keeps the index.
     pub fn mark(&self, epoch: u64, sequence: Sequence) -> Result<(), EngineError> {
-        guard(|| self.write_mark(epoch, sequence))
+        guard(|| {
+            self.write_mark(epoch, sequence)?;
+            self.db.flush()?;
+            Ok(())
+        })
     }
 
     /// Puts a row of a snapshot in.
