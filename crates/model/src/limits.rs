@@ -108,5 +108,9 @@ pub const SESSION_POLICIES_MAX: usize = 10;
 pub const SESSION_POLICY_BYTES_MAX: usize = 2048;
 /// Name of somebody to whom rights are lent. Source: STS `GetFederationToken`.
 pub const FEDERATION_NAME_BYTES: std::ops::RangeInclusive<usize> = 2..=32;
+/// Refused requests of one process whose reasons are remembered.
+pub const DENIALS_KEPT_MAX: usize = 4096;
+/// Their memory in bytes.
+pub const DENIAL_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Largest body of a form.
 pub const FORM_BYTES_MAX: usize = 256 * 1024;

@@ -3,7 +3,7 @@
 use std::num::ParseIntError;
 use std::path::PathBuf;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::reference::about;
@@ -30,6 +30,9 @@ pub enum Command {
     Account(Account),
     /// Reads every copy of every object: exit code 0 if all is well, 1 if not, 2 if it cannot tell
     Check(Check),
+    /// Tells why a running server refused a request, and what would let it through
+    #[command(after_help = EXPLAIN_HELP)]
+    Explain(Explain),
     /// Shows a bucket of a running server, and sets how many copies its bytes have
     #[command(subcommand)]
     Bucket(Bucket),
@@ -257,6 +260,31 @@ pub struct DeleteAccount {
     pub remote: Remote,
 }
 
+const EXPLAIN_HELP: &str = "\
+The id stands in every answer: in the header x-amz-request-id or x-oss-request-id, and in the body
+of an error. The root account is told of all requests, another account of those by its own keys and
+to its own buckets. Only the process that refused the request knows, until it ends, and only of the
+latest.
+
+Examples:
+  larder explain 4F2D0A8C1B7E93D5A6C0F1E2
+  larder explain 4F2D0A8C1B7E93D5A6C0F1E2 --json";
+
+#[derive(Debug, Args)]
+pub struct Explain {
+    /// Id of the request
+    #[arg(value_parser = request_id)]
+    pub request_id: String,
+    #[command(flatten)]
+    pub remote: Remote,
+}
+
+fn request_id(text: &str) -> Result<String> {
+    let fits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    ensure!(fits, "a request id has letters and digits only");
+    Ok(text.to_owned())
+}
+
 #[derive(Debug, Subcommand)]
 pub enum Bucket {
     /// Shows a bucket: owner, what it holds, its copies and how far they are
@@ -375,7 +403,8 @@ pub struct RemoveDisk {
     pub remote: Remote,
 }
 
-/// How to reach a running server. Root keys are taken from `LARDER_ROOT_…` variables.
+/// How to reach a running server. Keys are taken from `LARDER_ACCESS_KEY` and `LARDER_SECRET_KEY`,
+/// else those of the root account from the `LARDER_ROOT_…` variables.
 #[derive(Clone, Debug, Args)]
 pub struct Remote {
     /// Address of the server
@@ -437,6 +466,10 @@ impl Flags {
 pub const MASTER_KEY: &str = "LARDER_MASTER_KEY";
 pub const ROOT_ACCESS_KEY: &str = "LARDER_ROOT_ACCESS_KEY";
 pub const ROOT_SECRET_KEY: &str = "LARDER_ROOT_SECRET_KEY";
+
+/// The keys a command asks with, if they are not those of the root account.
+pub const ACCESS_KEY: &str = "LARDER_ACCESS_KEY";
+pub const SECRET_KEY: &str = "LARDER_SECRET_KEY";
 
 fn apply_secrets(config: &mut Config, variable: impl Fn(&str) -> Option<String>) {
     choose(&mut config.storage.master_key, variable(MASTER_KEY).map(Secret::new));

@@ -129,12 +129,12 @@ impl<'a> Client<'a> {
     }
 }
 
-/// Asks the admin interface of a server, with the root keys of the environment.
+/// Asks the admin interface of a server, with the keys of the environment.
 ///
 /// # Errors
 /// There are no keys, the server cannot be reached, or it refuses: then what it says.
 pub fn ask(remote: &Remote, method: &str, path: &str, body: &[u8]) -> Result<Value> {
-    let key = root_key()?;
+    let key = key()?;
     let signer = Some((&key, SystemClock.now()));
     let answer = Client::new(remote)?.send(method, path, body, signer)?;
     let text = String::from_utf8_lossy(&answer.body);
@@ -152,7 +152,7 @@ pub fn ask(remote: &Remote, method: &str, path: &str, body: &[u8]) -> Result<Val
 /// # Errors
 /// As of [`ask`]. Reading fails if the answer breaks off.
 pub fn fetch(remote: &Remote, path: &str) -> Result<impl Read + use<>> {
-    let key = root_key()?;
+    let key = key()?;
     let stream = Client::new(remote)?.request("GET", path, b"", Some((&key, SystemClock.now())))?;
     let mut reader = BufReader::new(stream);
     let mut head = String::new();
@@ -177,13 +177,19 @@ pub fn fetch(remote: &Remote, path: &str) -> Result<impl Read + use<>> {
     Ok(Chunked { inner: reader, left: 0, begun: false, ended: false })
 }
 
-fn root_key() -> Result<RootKey> {
+/// The pair to ask with: one that is given for this, else the root account's.
+fn key() -> Result<RootKey> {
     let variable = |name: &str| {
         std::env::var(name).with_context(|| format!("{name} is needed; see: larder env"))
     };
+    let own = std::env::var_os(cli::ACCESS_KEY).is_some();
+    let (access_key, secret_key) = match own {
+        true => (cli::ACCESS_KEY, cli::SECRET_KEY),
+        false => (cli::ROOT_ACCESS_KEY, cli::ROOT_SECRET_KEY),
+    };
     Ok(RootKey {
-        access_key: variable(cli::ROOT_ACCESS_KEY)?,
-        secret_key: Secret::new(variable(cli::ROOT_SECRET_KEY)?),
+        access_key: variable(access_key)?,
+        secret_key: Secret::new(variable(secret_key)?),
     })
 }
 

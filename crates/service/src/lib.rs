@@ -15,10 +15,12 @@ mod compiled;
 mod contents;
 pub mod copies;
 pub mod cors;
+mod denials;
 mod digest;
 pub mod disks;
 pub mod entities;
 mod error;
+pub mod explain;
 pub mod export;
 pub mod holders;
 pub mod objects;
@@ -98,6 +100,7 @@ pub struct Service {
     standings: entities::Standings,
     sessions: entities::Sessions,
     uses: entities::Uses,
+    denials: denials::Denials,
     pub(crate) keep_unnamed: bool,
     pub(crate) readers: readers::Readers,
     pub(crate) writers: readers::Writers,
@@ -137,6 +140,7 @@ impl Service {
             standings: entities::Standings::default(),
             sessions: entities::Sessions::default(),
             uses: entities::Uses::default(),
+            denials: denials::Denials::default(),
             keep_unnamed,
             readers: readers::Readers::default(),
             writers: readers::Writers::default(),
