@@ -3,7 +3,8 @@
 use std::num::ParseIntError;
 use std::path::PathBuf;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
+use chrono::{DateTime, NaiveDate};
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::reference::about;
@@ -30,6 +31,9 @@ pub enum Command {
     Account(Account),
     /// Reads every copy of every object: exit code 0 if all is well, 1 if not, 2 if it cannot tell
     Check(Check),
+    /// Tells who changed accounts, users, roles, policies, keys and the access to buckets
+    #[command(after_help = AUDIT_HELP)]
+    Audit(Audit),
     /// Tells why a running server refused a request, and what would let it through
     #[command(after_help = EXPLAIN_HELP)]
     Explain(Explain),
@@ -258,6 +262,58 @@ pub struct DeleteAccount {
     pub id: String,
     #[command(flatten)]
     pub remote: Remote,
+}
+
+const AUDIT_HELP: &str = "\
+Only the root account may ask. Entries come in the order in which the changes were made. They are
+kept for audit.keep_days, and 100000 by one account at most.
+
+Examples:
+  larder audit --since 24h
+  larder audit --what iam:PutUserPolicy --json
+  larder audit --who user/ann --since 2026-01-01 --until 2026-02-01";
+
+#[derive(Debug, Args)]
+pub struct Audit {
+    /// Not before this: 2026-01-31, 2026-01-31T12:00:00Z, or 30m, 24h, 7d ago
+    #[arg(long, value_name = "TIME", value_parser = instant)]
+    pub since: Option<Instant>,
+    /// Before this
+    #[arg(long, value_name = "TIME", value_parser = instant)]
+    pub until: Option<Instant>,
+    /// A part of the ARN, access key or address of whoever made the change
+    #[arg(long, value_name = "TEXT")]
+    pub who: Option<String>,
+    /// A part of the action, or of the ARN of what was changed
+    #[arg(long, value_name = "TEXT")]
+    pub what: Option<String>,
+    #[command(flatten)]
+    pub remote: Remote,
+}
+
+/// A moment: itself, or so long before now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Instant {
+    UnixMs(i64),
+    AgoMs(i64),
+}
+
+fn instant(text: &str) -> Result<Instant> {
+    let units = [('m', 60_000), ('h', 3_600_000), ('d', 86_400_000)];
+    for (unit, ms) in units {
+        let number = text.strip_suffix(unit).and_then(|number| number.parse::<u32>().ok());
+        if let Some(number) = number {
+            return Ok(Instant::AgoMs(i64::from(number) * ms));
+        }
+    }
+    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
+        return Ok(Instant::UnixMs(time.timestamp_millis()));
+    }
+    let day = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok();
+    let midnight = day.and_then(|day| day.and_hms_opt(0, 0, 0));
+    let midnight =
+        midnight.with_context(|| format!("{text} is no time, such as 2026-01-31 or 24h"))?;
+    Ok(Instant::UnixMs(midnight.and_utc().timestamp_millis()))
 }
 
 const EXPLAIN_HELP: &str = "\

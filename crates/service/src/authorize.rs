@@ -5,6 +5,7 @@ use std::{marker::PhantomData, sync::Arc};
 use model::{
     Condition,
     acl::{self, Acl, Of, WantedAcl},
+    audit::AuditEntry,
     names::{AccountId, BucketName, ObjectKey, VersionId, VersionSelector},
     policy::{
         Action, Context, Decision, Facts, Layer, Layers, Resource, Wish, evaluate, might_allow,
@@ -13,7 +14,7 @@ use model::{
 };
 
 use crate::{
-    Caller, Error, Operation, Result, Service,
+    Caller, Error, Operation, Result, Service, audit,
     explain::{Asker, Explanation, Question},
     objects::Target,
     policies::Policy,
@@ -309,7 +310,13 @@ pub(crate) async fn authorize<'c, O: Operation>(
 
 /// The right to look at or change the users, groups, roles and policies of the caller's account.
 pub(crate) struct Granted<'c> {
+    caller: &'c Caller,
     account: &'c AccountId,
+    /// What it was given for.
+    action: Action,
+    arn: String,
+    /// What else is to be told of a change.
+    details: Vec<(&'static str, String)>,
 }
 
 impl<'c> Granted<'c> {
@@ -331,7 +338,10 @@ impl<'c> Granted<'c> {
             Context { owner: Some(account), ..Context::new(facts, action, Resource::Arn(arn)) };
         let layers = caller.standing.join(Layers::default());
         match evaluate(&layers, &context) {
-            Decision::Allowed(..) => Ok(Self { account }),
+            Decision::Allowed(..) => {
+                let arn = arn.to_owned();
+                Ok(Self { caller, account, action, arn, details: Vec::new() })
+            }
             decision => {
                 let (wish, decide) = (Wish::default(), evaluate);
                 let (context, layers) = (&context, &layers);
@@ -344,6 +354,17 @@ impl<'c> Granted<'c> {
 
     pub fn account(&self) -> &'c AccountId {
         self.account
+    }
+
+    /// Adds what the audit trail is to tell of the change: never a secret.
+    pub fn telling(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.details.push((name, value.into()));
+        self
+    }
+
+    /// What the audit trail tells of the change.
+    pub fn audit(&self) -> AuditEntry {
+        audit::entry(self.caller, &self.action.word(), &self.arn, &self.details)
     }
 }
 

@@ -274,7 +274,7 @@ fn cut(text: String) -> String {
     cut_at(text, TEXT_BYTES_MAX)
 }
 
-fn cut_at(mut text: String, bytes_max: usize) -> String {
+pub(crate) fn cut_at(mut text: String, bytes_max: usize) -> String {
     if text.len() > bytes_max {
         text.truncate(text.floor_char_boundary(bytes_max));
         text.push('…');

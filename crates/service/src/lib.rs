@@ -5,6 +5,7 @@
 pub mod accounts;
 pub mod acls;
 mod ask;
+pub mod audit;
 mod authorize;
 pub mod body;
 pub mod buckets;
@@ -40,7 +41,7 @@ pub use contents::ContentReader;
 pub use error::{Error, Result};
 pub use seal::opens_secret;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use blobs::{Blobs, Location};
 use metadata::Metadata;
@@ -80,6 +81,8 @@ pub struct Parts {
     pub object_ownership: Ownership,
     /// The metadata may have lost commits: what earlier starts wrote and nothing names stays.
     pub keep_unnamed: bool,
+    /// How long changes of who may do what are remembered.
+    pub audit_keep: Duration,
     /// How the store is read through in the background; `None` if it is not.
     pub scrub: Option<workers::ScrubSettings>,
     pub placement: disks::PlacementSettings,
@@ -109,6 +112,7 @@ pub struct Service {
     pub(crate) unnamed: contents::Unnamed,
     pub(crate) garbage_queued: Notify,
     pub(crate) checks: check::Checks,
+    pub(crate) audit_keep: Duration,
     pub(crate) scrub: Option<workers::ScrubSettings>,
     pub(crate) placement: disks::PlacementSettings,
     pub(crate) key_files: Arc<dyn holders::KeyFiles>,
@@ -124,6 +128,7 @@ impl Service {
         let Parts { metadata, blobs, clock, entropy, .. } = parts;
         let Parts { block_public_access, object_ownership, .. } = parts;
         let Parts { master_key, regions, keep_unnamed, scrub, placement, key_files, .. } = parts;
+        let audit_keep = parts.audit_keep;
         if regions.is_empty() {
             return Err(Error::new(model::Condition::Internal, "no region is configured"));
         }
@@ -148,6 +153,7 @@ impl Service {
             unnamed: contents::Unnamed::default(),
             garbage_queued: Notify::new(),
             checks: check::Checks::default(),
+            audit_keep,
             scrub,
             placement,
             key_files,

@@ -2,6 +2,7 @@
 //! S3 V4 by keys of the root account and answered in JSON.
 
 mod accounts;
+mod audit;
 mod buckets;
 mod check;
 mod disks;
@@ -53,6 +54,7 @@ pub async fn reply(request: &mut Request, gateway: &Gateway) -> Result<Reply> {
         (&Method::POST, "accounts") => accounts::create(request, service).await,
         (&Method::GET, "check") => check::report(request, service).await,
         (&Method::POST, "check") => check::start(request, service).await,
+        (&Method::POST, "audit") => audit::read(request, service).await,
         (&Method::GET, "export") => export::read(request, service).await,
         (&Method::GET, "disks") => disks::list(request, service).await,
         (&Method::POST, "disks") => disks::add(request, service).await,

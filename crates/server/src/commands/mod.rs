@@ -1,6 +1,7 @@
 //! What each command does.
 
 mod account;
+mod audit;
 mod bucket;
 mod check;
 mod disk;
@@ -33,6 +34,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Export(arguments) => export::run(arguments).map(succeeded),
         Command::Import(arguments) => import::run(arguments).map(succeeded),
         Command::Account(account) => account::run(&account).map(succeeded),
+        Command::Audit(it) => audit::run(&it).map(succeeded),
         Command::Explain(it) => explain::run(&it).map(succeeded),
         Command::Bucket(bucket) => bucket::run(&bucket).map(succeeded),
         Command::Disk(disk) => disk::run(&disk).map(succeeded),

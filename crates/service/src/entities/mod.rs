@@ -54,7 +54,7 @@ impl Granted<'_> {
         service: &Service,
         decide: impl AsyncFn(&mut EntityChanges) -> Result<T>,
     ) -> Result<T> {
-        service.metadata.change_entities(self.account(), decide).await
+        service.metadata.change_entities(self.account(), &self.audit(), decide).await
     }
 
     async fn entity(&self, service: &Service, kind: EntityKind, name: &str) -> Result<Entity> {
