@@ -31,6 +31,9 @@ pub enum Command {
     Account(Account),
     /// Reads every copy of every object: exit code 0 if all is well, 1 if not, 2 if it cannot tell
     Check(Check),
+    /// Tells who may do what, without doing it
+    #[command(subcommand)]
+    Access(Access),
     /// Tells who changed accounts, users, roles, policies, keys and the access to buckets
     #[command(after_help = AUDIT_HELP)]
     Audit(Audit),
@@ -262,6 +265,59 @@ pub struct DeleteAccount {
     pub id: String,
     #[command(flatten)]
     pub remote: Remote,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Access {
+    /// Lists who may do something: accounts, users, roles, or everybody (anonymous)
+    #[command(after_help = ACCESS_HELP)]
+    WhoCan(WhoCan),
+    /// Tells whether somebody may do something, why, and what would let it through
+    #[command(after_help = ACCESS_HELP)]
+    Simulate(Simulate),
+}
+
+const ACCESS_HELP: &str = "\
+ACTION is a word of a policy, such as s3:GetObject. RESOURCE is an ARN, BUCKET, BUCKET/KEY, or * for
+what is about a whole account. Nothing is known of the request but the facts given: who may only
+under conditions that ask for others is listed as `perhaps`. Only the root account may ask.
+
+Examples:
+  larder access who-can s3:GetObject photos/2026/a.jpg
+  larder access simulate --as anonymous s3:GetObject photos/a.jpg --fact aws:SourceIp=10.1.2.3
+  larder access simulate --as arn:aws:iam::100000000001:user/ann s3:PutObject photos/a.jpg";
+
+#[derive(Debug, Args)]
+pub struct Question {
+    /// The action as policies name it
+    pub action: String,
+    /// What it is about
+    pub resource: String,
+    /// What the request says: a key of a condition and its value; may be given several times
+    #[arg(long = "fact", value_name = "KEY=VALUE", value_parser = fact)]
+    pub facts: Vec<(String, String)>,
+    #[command(flatten)]
+    pub remote: Remote,
+}
+
+#[derive(Debug, Args)]
+pub struct WhoCan {
+    #[command(flatten)]
+    pub question: Question,
+}
+
+#[derive(Debug, Args)]
+pub struct Simulate {
+    /// Who asks: anonymous, the id of an account, or the ARN of a user or role
+    #[arg(long = "as", value_name = "PRINCIPAL")]
+    pub principal: String,
+    #[command(flatten)]
+    pub question: Question,
+}
+
+fn fact(text: &str) -> Result<(String, String)> {
+    let pair = text.split_once('=').context("a fact is KEY=VALUE")?;
+    Ok((pair.0.to_owned(), pair.1.to_owned()))
 }
 
 const AUDIT_HELP: &str = "\

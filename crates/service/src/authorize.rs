@@ -8,7 +8,8 @@ use model::{
     audit::AuditEntry,
     names::{AccountId, BucketName, ObjectKey, VersionId, VersionSelector},
     policy::{
-        Action, Context, Decision, Facts, Layer, Layers, Resource, Wish, evaluate, might_allow,
+        Action, Context, Decision, Document, Facts, Layer, Layers, Resource, Wish, assume,
+        evaluate, might_allow,
     },
     records::{Bucket, Version},
 };
@@ -334,22 +335,16 @@ impl<'c> Granted<'c> {
     /// `AccessDenied`.
     pub fn give_with(caller: &'c Caller, facts: &Facts, action: Action, arn: &str) -> Result<Self> {
         let account = caller.account_id().ok_or(Condition::AccessDenied)?;
-        let context =
-            Context { owner: Some(account), ..Context::new(facts, action, Resource::Arn(arn)) };
+        let resource = Resource::Arn(arn);
+        let context = Context { owner: Some(account), ..Context::new(facts, action, resource) };
         let layers = caller.standing.join(Layers::default());
-        match evaluate(&layers, &context) {
-            Decision::Allowed(..) => {
-                let arn = arn.to_owned();
-                Ok(Self { caller, account, action, arn, details: Vec::new() })
-            }
-            decision => {
-                let (wish, decide) = (Wish::default(), evaluate);
-                let (context, layers) = (&context, &layers);
-                let question = Question { context, layers, decision, wish, decide };
-                let why = Explanation::of(caller, &question);
-                Err(not_authorized(facts, action, arn).because(why))
-            }
+        let decision = evaluate(&layers, &context);
+        if decision.is_allowed() {
+            let arn = arn.to_owned();
+            return Ok(Self { caller, account, action, arn, details: Vec::new() });
         }
+        let why = Explanation::of(caller, &Question::plain(&context, &layers, decision));
+        Err(not_authorized(facts, action, arn).because(why))
     }
 
     pub fn account(&self) -> &'c AccountId {
@@ -378,6 +373,42 @@ pub(crate) fn not_authorized(facts: &Facts, action: Action, arn: &str) -> Error 
 
 fn no_such_bucket(name: &BucketName) -> Error {
     Error::from(Condition::NoSuchBucket).field("BucketName", name.as_str())
+}
+
+/// Says what a question would come to, without an operation that asks it.
+pub(crate) async fn imagine(
+    service: &Service,
+    caller: &Caller,
+    action: Action,
+    resource: Resource<'_>,
+) -> Result<Explanation> {
+    let mut buckets = Vec::new();
+    if let Resource::Bucket(name) | Resource::Object(name, _) = resource {
+        let found = service.bucket_with_policy(name).await?;
+        let (row, policy) = found.ok_or_else(|| no_such_bucket(name))?;
+        buckets.push(Found { row, policy });
+    }
+    let need = Need::one(action, resource);
+    let ruling = rule(service, &buckets, caller, &need).await?;
+    Ok(explain(&buckets, caller, &need, &ruling))
+}
+
+/// The same of a user, group, role or managed policy of an account.
+///
+/// - `trust`: the policy of the role that is to be taken on.
+pub(crate) fn imagine_iam(
+    caller: &Caller,
+    action: Action,
+    (arn, owner): (&str, &AccountId),
+    trust: Option<&Document>,
+) -> Explanation {
+    let context = Context::new(&caller.facts, action, Resource::Arn(arn));
+    let context = Context { owner: Some(owner), ..context };
+    let layers = caller.standing.join(Layers { resource: trust, ..Layers::default() });
+    let decide = if action == Action::AssumeRole { assume } else { evaluate };
+    let decision = decide(&layers, &context);
+    let question = Question { decide, ..Question::plain(&context, &layers, decision) };
+    Explanation::of(caller, &question)
 }
 
 /// The bucket belongs to somebody else than the request says.

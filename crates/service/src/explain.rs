@@ -11,7 +11,7 @@ use model::{
     names::AccountId,
     policy::{
         Action, Asked, Context, Decision, Effect, Grant, Layer, Layers, Principal, Seen, Wish,
-        asked_of, remedy, seen,
+        asked_of, evaluate, remedy, seen,
     },
 };
 
@@ -96,6 +96,13 @@ pub(crate) struct Question<'q> {
     pub wish: Wish,
     /// How it was decided.
     pub decide: fn(&Layers<'_>, &Context<'_>) -> Decision,
+}
+
+impl<'q> Question<'q> {
+    /// As most questions are decided.
+    pub fn plain(context: &'q Context<'q>, layers: &'q Layers<'q>, decision: Decision) -> Self {
+        Self { context, layers, decision, wish: Wish::default(), decide: evaluate }
+    }
 }
 
 impl Explanation {

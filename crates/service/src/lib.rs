@@ -2,6 +2,7 @@
 //!
 //! [`Service::call`] is the one door: it authorizes an operation, then runs it.
 
+pub mod access;
 pub mod accounts;
 pub mod acls;
 mod ask;

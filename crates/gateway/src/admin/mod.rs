@@ -1,12 +1,13 @@
 //! What is ours alone, under `/_larder/`: no bucket can be named so. Requests are signed with
 //! S3 V4 by keys of the root account and answered in JSON.
 
+mod access;
 mod accounts;
 mod audit;
 mod buckets;
 mod check;
 mod disks;
-mod explain;
+pub mod explain;
 mod export;
 
 pub use check::report_json;
@@ -54,6 +55,8 @@ pub async fn reply(request: &mut Request, gateway: &Gateway) -> Result<Reply> {
         (&Method::POST, "accounts") => accounts::create(request, service).await,
         (&Method::GET, "check") => check::report(request, service).await,
         (&Method::POST, "check") => check::start(request, service).await,
+        (&Method::POST, "access/simulate") => access::simulate(request, service).await,
+        (&Method::POST, "access/who-can") => access::who_can(request, service).await,
         (&Method::POST, "audit") => audit::read(request, service).await,
         (&Method::GET, "export") => export::read(request, service).await,
         (&Method::GET, "disks") => disks::list(request, service).await,

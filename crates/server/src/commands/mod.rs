@@ -1,5 +1,6 @@
 //! What each command does.
 
+mod access;
 mod account;
 mod audit;
 mod bucket;
@@ -34,6 +35,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Export(arguments) => export::run(arguments).map(succeeded),
         Command::Import(arguments) => import::run(arguments).map(succeeded),
         Command::Account(account) => account::run(&account).map(succeeded),
+        Command::Access(it) => access::run(&it).map(succeeded),
         Command::Audit(it) => audit::run(&it).map(succeeded),
         Command::Explain(it) => explain::run(&it).map(succeeded),
         Command::Bucket(bucket) => bucket::run(&bucket).map(succeeded),

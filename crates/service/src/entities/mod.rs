@@ -20,10 +20,11 @@ pub use access_keys::{KeyShown, LastUse};
 pub use declared::NewUser;
 pub use members::{EntityChange, NewEntity, RoleChange};
 pub use policies::{Holders, NewPolicy, PolicyShown, Scope, Summary};
-pub use simulate::{Simulated, Simulation};
+pub use simulate::{Matched, Simulated, Simulation};
 pub use standing::Standing;
 
 pub(crate) use access_keys::Uses;
+pub(crate) use simulate::{say, stand_in};
 pub(crate) use standing::Compiled as CompiledEntity;
 
 use std::sync::Arc;

@@ -15,7 +15,7 @@ use model::{
         SESSION_SECONDS_ACCOUNT, SESSION_SECONDS_CHAINED, SESSION_SECONDS_ROLE,
     },
     names::AccountId,
-    policy::{Action, Context, Document, Facts, Kind, Layers, Principal, Resource, Wish, assume},
+    policy::{Action, Context, Document, Facts, Kind, Layers, Principal, Resource, assume},
 };
 
 use super::{
@@ -313,8 +313,8 @@ impl Service {
             };
             let decision = assume(layers, &context);
             if !decision.is_allowed() {
-                let (context, wish, decide) = (&context, Wish::default(), assume);
-                let question = Question { context, layers, decision, wish, decide };
+                let plain = Question::plain(&context, layers, decision);
+                let question = Question { decide: assume, ..plain };
                 let why = Explanation::of(caller, &question);
                 return Err(denied(caller, &arn).because(why));
             }
