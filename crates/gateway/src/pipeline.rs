@@ -465,6 +465,9 @@ impl<'g> Exchange<'g> {
             Err(error) if self.is_form => (iam::error_reply(&self.head.id.0, &error), Some(error)),
             Err(error) => (errors::reply(&self.facts(), &error), Some(error)),
         };
+        if self.is_form && iam::json::is_wanted(&self.head.headers) {
+            reply = iam::json::instead(reply);
+        }
         if let (403, Some(error)) = (reply.status, &error) {
             self.gateway.service.note_denial(&self.head.id.0, error, || self.asker());
         }

@@ -7,6 +7,13 @@ use anyhow::{Context, Result, bail, ensure};
 use chrono::{DateTime, NaiveDate};
 use clap::{Args, Parser, Subcommand};
 
+mod identities;
+
+pub use identities::{
+    Group, Holder, Membership, NewEntity, OneKey, OneName, Policy, Role, User, UserKey,
+};
+use identities::{IDENTITY_HELP, POLICY_HELP};
+
 use crate::config::reference::about;
 use crate::config::{Config, LogFormat, Secret};
 
@@ -29,10 +36,22 @@ pub enum Command {
     /// Manages the accounts of a running server
     #[command(subcommand)]
     Account(Account),
+    /// Manages the users of an account, and their keys
+    #[command(subcommand, after_help = IDENTITY_HELP)]
+    User(User),
+    /// Manages the groups of an account
+    #[command(subcommand, after_help = IDENTITY_HELP)]
+    Group(Group),
+    /// Manages the roles of an account
+    #[command(subcommand, after_help = IDENTITY_HELP)]
+    Role(Role),
+    /// Manages policies, and who has them
+    #[command(subcommand, after_help = POLICY_HELP)]
+    Policy(Policy),
     /// Reads every copy of every object: exit code 0 if all is well, 1 if not, 2 if it cannot tell
     Check(Check),
     /// Tells who may do what, without doing it
-    #[command(subcommand)]
+    #[command(subcommand, after_help = ACCESS_HELP)]
     Access(Access),
     /// Tells who changed accounts, users, roles, policies, keys and the access to buckets
     #[command(after_help = AUDIT_HELP)]

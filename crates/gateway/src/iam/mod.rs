@@ -7,6 +7,7 @@
 mod entities;
 mod errors;
 mod form;
+pub mod json;
 mod keys;
 mod listing;
 mod page;

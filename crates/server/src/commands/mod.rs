@@ -11,6 +11,7 @@ mod env;
 mod explain;
 mod export;
 mod health;
+mod identities;
 mod import;
 mod operations;
 mod serve;
@@ -35,6 +36,10 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Export(arguments) => export::run(arguments).map(succeeded),
         Command::Import(arguments) => import::run(arguments).map(succeeded),
         Command::Account(account) => account::run(&account).map(succeeded),
+        Command::User(it) => identities::user(&it).map(succeeded),
+        Command::Group(it) => identities::group(&it).map(succeeded),
+        Command::Role(it) => identities::role(&it).map(succeeded),
+        Command::Policy(it) => identities::policy(&it).map(succeeded),
         Command::Access(it) => access::run(&it).map(succeeded),
         Command::Audit(it) => audit::run(&it).map(succeeded),
         Command::Explain(it) => explain::run(&it).map(succeeded),
