@@ -231,6 +231,29 @@ def test_a_signature_that_does_not_hold_is_told_to_the_account_of_the_key(
     unknown(server, request_id(caught), OTHER)
 
 
+def test_what_no_policy_refused_is_told_to_whoever_asked(server, s3, s3_anonymous, bucket):
+    public = policy(statement(bucket, "s3:GetObject"))
+    with refused(403, "AccessDenied") as caught:
+        s3.put_bucket_policy(Bucket=bucket, Policy=public)
+    told = explained(server, request_id(caught))
+    assert told["who"]["arn"] == f"arn:aws:iam::{OWNER.identity}:root"
+    assert told["decision"] == "AccessDenied" and "public" in told["reason"].lower()
+    unknown(server, request_id(caught), OTHER)
+
+
+def test_addresses_of_pages_are_shown_without_what_opens_them(server, endpoint, s3, bucket):
+    open_to_policies(s3, bucket)
+    pages = {"StringLike": {"aws:Referer": "https://good.example/*"}}
+    s3.put_bucket_policy(
+        Bucket=bucket, Policy=policy(statement(bucket, "s3:GetObject", Condition=pages))
+    )
+    headers = {"Referer": "https://bad.example/page?X-Amz-Signature=abc"}
+    reply = raw.send(endpoint, "GET", f"/{bucket}/a", headers)
+    assert reply.status == 403
+    told = explained(server, reply.headers["x-amz-request-id"])
+    assert told["facts"] == [{"key": "aws:Referer", "values": ["https://bad.example/page?…"]}]
+
+
 @pytest.mark.parametrize("dialect", ["s3", "oss"])
 def test_the_anonymous_learn_nothing_from_a_refusal(endpoint, s3, s3_anonymous, bucket, dialect):
     s3.put_object(Bucket=bucket, Key="there", Body=b"x")

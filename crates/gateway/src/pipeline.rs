@@ -131,21 +131,25 @@ impl<'g> Exchange<'g> {
             return self.form(address, query, arriving).await;
         }
         let mut request = self.verify(address, query, arriving, None).await?;
+        let outcome = self.answer(&mut request).await;
+        outcome.map_err(|error| self.of_caller(&request, error))
+    }
+
+    /// Does what a request asks for.
+    async fn answer(&mut self, request: &mut Request) -> Result<Reply> {
         if admin::is_ours(&request.address) {
             self.operation = "Admin";
-            return admin::reply(&mut request, self.gateway).await;
+            return admin::reply(request, self.gateway).await;
         }
-        if form::is_form(&request) {
-            self.read_form(&mut request).await?;
+        if form::is_form(request) {
+            self.read_form(request).await?;
         }
-        let entry = self.find(&request)?;
+        let entry = self.find(request)?;
         let service = &self.gateway.service;
         match entry.handler {
-            Handler::Operation { run, .. } => run(&mut request, service).await,
-            Handler::Absent(answer) => {
-                absent::answer(&request, service, &entry.route, answer).await
-            }
-            Handler::Refused(_) => Err(refusal(&request, self.operation)),
+            Handler::Operation { run, .. } => run(request, service).await,
+            Handler::Absent(answer) => absent::answer(request, service, &entry.route, answer).await,
+            Handler::Refused(_) => Err(refusal(request, self.operation)),
         }
     }
 
@@ -194,7 +198,8 @@ impl<'g> Exchange<'g> {
         if !bound {
             return Err(Condition::ContentSha256Mismatch.into());
         }
-        iam::reply(&request, &form, &self.gateway.service).await
+        let outcome = iam::reply(&request, &form, &self.gateway.service).await;
+        outcome.map_err(|error| self.of_caller(&request, error))
     }
 
     fn refuse_without_place(&self) -> Result<()> {
@@ -318,6 +323,15 @@ impl<'g> Exchange<'g> {
         let access_key = Some(claim.access_key.clone());
         let account = Some(identity.account.id.clone());
         self.told(error.into(), Asker { access_key, account, ..self.asker() })
+    }
+
+    /// A refusal that has its reason from no policy is told to the account of whoever asked.
+    fn of_caller(&self, request: &Request, error: Error) -> Error {
+        let refused = errors::status(error.condition, self.dialect) == 403;
+        match (error.denial.is_none(), &request.verified) {
+            (true, Some(_)) if refused => self.told(error, Asker::of(&request.caller)),
+            _ => error,
+        }
     }
 
     fn told(&self, error: Error, who: Asker) -> Error {

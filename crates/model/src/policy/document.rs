@@ -136,8 +136,13 @@ impl Document {
 
     /// The statements of several documents as one.
     pub(super) fn joined<'d>(documents: impl Iterator<Item = &'d Self>) -> Self {
-        let statements = documents.flat_map(|document| document.statements.iter().cloned());
-        Self::of(Language::Aws { variables: true }, statements.collect())
+        let mut language = None;
+        let mut statements = Vec::new();
+        for document in documents {
+            language = language.or(Some(document.language));
+            statements.extend(document.statements.iter().cloned());
+        }
+        Self::of(language.unwrap_or(Language::Aws { variables: true }), statements)
     }
 
     fn of(language: Language, statements: Vec<Statement>) -> Self {

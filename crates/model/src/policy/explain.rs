@@ -4,8 +4,8 @@
 use std::{fmt::Write as _, sync::Arc};
 
 use super::{
-    Action, Context, Decision, Document, Kind, Layer, Layers, Level, Place, Principal, Resource,
-    Statement, document::Fit, keys::Key,
+    Action, Context, Decision, Document, Kind, Language, Layer, Layers, Level, Place, Principal,
+    Resource, Statement, Vocabulary, document::Fit, keys::Key,
 };
 
 /// A statement about the action, the resource and the principal of a question.
@@ -103,7 +103,8 @@ pub fn asked_of(seen: &[Seen<'_>], context: &Context<'_>) -> Vec<Asked> {
                 continue;
             }
             let values = context.values(key);
-            let values = values.as_slice().iter().map(|value| value.text().into_owned()).collect();
+            let values = values.as_slice().iter();
+            let values = values.map(|value| key.shown(value.text().into_owned())).collect();
             let values = if key.is_secret() { None } else { Some(values) };
             asked.push(Asked { layer: *layer, key: name.into_owned(), values });
         }
@@ -142,7 +143,8 @@ pub fn remedy(
             let obstacle = Some(Decision::NotAllowed(Layer::AccessBlock));
             return Remedy { obstacle, ..remedy };
         }
-        let Some((grant, added)) = granted(layer, context, wish) else {
+        let language = resource.as_ref().map(|document| document.language);
+        let Some((grant, added)) = granted(layer, context, wish, language) else {
             return Remedy { obstacle: Some(decision), ..remedy };
         };
         match grant.layer {
@@ -156,7 +158,14 @@ pub fn remedy(
 }
 
 /// The grant that a layer is missing, and its policy compiled; `None` if it takes none.
-fn granted(layer: Layer, context: &Context<'_>, wish: Wish) -> Option<(Grant, Document)> {
+///
+/// - `language`: of the policy of the bucket, if it has one.
+fn granted(
+    layer: Layer,
+    context: &Context<'_>,
+    wish: Wish,
+    language: Option<Language>,
+) -> Option<(Grant, Document)> {
     let action = context.action;
     let trust = action.level() == Level::Sts;
     let (layer, kind) = match layer {
@@ -166,14 +175,17 @@ fn granted(layer: Layer, context: &Context<'_>, wish: Wish) -> Option<(Grant, Do
         Layer::Resource | Layer::Ownership => (Layer::Resource, Kind::Bucket),
         Layer::Account | Layer::Session | Layer::Acl | Layer::AccessBlock => return None,
     };
-    // Actions that S3 has no word for can only be named in the language of OSS.
-    let oss = action.s3_name().is_empty() && !action.oss_name().is_empty();
+    // Actions that S3 has no word for can only be named in the language of OSS, and a statement is
+    // to fit into the policy there is.
+    let fits = kind == Kind::Bucket && language == Some(Language::Oss);
+    let oss = !action.oss_name().is_empty() && (action.s3_name().is_empty() || fits);
     let mut statement = String::from(r#"{"Effect": "Allow""#);
     if kind != Kind::Identity {
         let principal = principal(&context.facts.principal, oss)?;
         let _ = write!(statement, r#", "Principal": {principal}"#);
     }
-    let _ = write!(statement, r#", "Action": "{}""#, action.word());
+    let word = action.word_in(if oss { Vocabulary::Oss } else { Vocabulary::S3 });
+    let _ = write!(statement, r#", "Action": "{word}""#);
     if kind != Kind::Trust {
         let resource = quoted(&resource(context.resource, wish, oss));
         let _ = write!(statement, r#", "Resource": {resource}"#);

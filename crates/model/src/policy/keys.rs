@@ -114,6 +114,14 @@ impl Key {
         }
     }
 
+    /// What of a value may be shown: the address of a page may hold what opens it.
+    pub fn shown(&self, value: String) -> String {
+        match (self, value.split_once('?')) {
+            (Self::Referer, Some((page, _))) => format!("{page}?…"),
+            _ => value,
+        }
+    }
+
     /// Whether its value is known to few: it is not shown to others.
     pub const fn is_secret(&self) -> bool {
         matches!(self, Self::ExternalId)

@@ -156,3 +156,18 @@ fn what_only_oss_has_a_word_for_is_granted_in_its_language() {
         assert!(remedy.grants.iter().all(|grant| grant.document.contains(r#""Version": "1""#)));
     }
 }
+
+#[test]
+fn a_grant_is_in_the_language_of_the_policy_it_goes_into() {
+    let policy = oss_policy(
+        r#"{"Effect": "Deny", "Principal": ["*"], "Action": ["oss:PutObject"],
+            "Resource": ["acs:oss:*:*:bkt/*"]}"#,
+    );
+    let layers = Layers { resource: Some(&policy), ..Layers::default() };
+    let expected = concat!(
+        r#"{"Effect": "Allow", "Principal": ["999999999999"], "Action": "oss:GetObject", "#,
+        r#""Resource": "acs:oss:*:*:bkt/k"}"#
+    );
+    let expected = vec![(Layer::Resource, expected.to_owned())];
+    assert_eq!(helps(&layers, &root_of(OTHER), OWN, "k"), expected);
+}
