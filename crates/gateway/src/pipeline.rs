@@ -15,7 +15,10 @@ use model::{
     limits::FORM_BYTES_MAX,
     policy::{Facts as CallerFacts, Principal},
 };
-use service::{Caller, Error, Identity};
+use service::{
+    Caller, Error, Identity,
+    explain::{Asker, Explanation},
+};
 use sha2::{Digest as _, Sha256};
 use tracing::Instrument as _;
 
@@ -128,21 +131,25 @@ impl<'g> Exchange<'g> {
             return self.form(address, query, arriving).await;
         }
         let mut request = self.verify(address, query, arriving, None).await?;
+        let outcome = self.answer(&mut request).await;
+        outcome.map_err(|error| self.of_caller(&request, error))
+    }
+
+    /// Does what a request asks for.
+    async fn answer(&mut self, request: &mut Request) -> Result<Reply> {
         if admin::is_ours(&request.address) {
             self.operation = "Admin";
-            return admin::reply(&mut request, self.gateway).await;
+            return admin::reply(request, self.gateway).await;
         }
-        if form::is_form(&request) {
-            self.read_form(&mut request).await?;
+        if form::is_form(request) {
+            self.read_form(request).await?;
         }
-        let entry = self.find(&request)?;
+        let entry = self.find(request)?;
         let service = &self.gateway.service;
         match entry.handler {
-            Handler::Operation { run, .. } => run(&mut request, service).await,
-            Handler::Absent(answer) => {
-                absent::answer(&request, service, &entry.route, answer).await
-            }
-            Handler::Refused(_) => Err(refusal(&request, self.operation)),
+            Handler::Operation { run, .. } => run(request, service).await,
+            Handler::Absent(answer) => absent::answer(request, service, &entry.route, answer).await,
+            Handler::Refused(_) => Err(refusal(request, self.operation)),
         }
     }
 
@@ -191,7 +198,8 @@ impl<'g> Exchange<'g> {
         if !bound {
             return Err(Condition::ContentSha256Mismatch.into());
         }
-        iam::reply(&request, &form, &self.gateway.service).await
+        let outcome = iam::reply(&request, &form, &self.gateway.service).await;
+        outcome.map_err(|error| self.of_caller(&request, error))
     }
 
     fn refuse_without_place(&self) -> Result<()> {
@@ -267,7 +275,6 @@ impl<'g> Exchange<'g> {
             caller,
             verified,
             payload,
-            id: head.id.0.clone(),
             secure: head.secure,
             presence: self.gateway.presence.clone(),
             arriving,
@@ -286,7 +293,8 @@ impl<'g> Exchange<'g> {
         let Some(claim) = signature::claim(signed)? else { return Ok(None) };
         let identity = self.identify(&claim).await?;
         let now = self.gateway.service.clock().now();
-        let verified = claim.verify(signed, &identity.secret, now)?;
+        let verified = claim.verify(signed, &identity.secret, now);
+        let verified = verified.map_err(|refusal| self.unproven(&claim, &identity, refusal))?;
         self.note_use(&claim, &verified);
         Ok(Some((verified, identity, claim.access_key)))
     }
@@ -303,9 +311,37 @@ impl<'g> Exchange<'g> {
             let detail =
                 format!("The {product} Access Key Id you provided does not exist in our records.");
             let error = Error::new(Condition::InvalidAccessKeyId, detail);
-            return Err(error.field(self.dialect.access_key_element(), &claim.access_key));
+            let error = error.field(self.dialect.access_key_element(), &claim.access_key);
+            let who = Asker { access_key: Some(claim.access_key.clone()), ..self.asker() };
+            return Err(self.told(error, who));
         };
         Ok(identity)
+    }
+
+    /// Why a signature did not hold, told to the account whose key it claims.
+    fn unproven(&self, claim: &Claim, identity: &Identity, error: impl Into<Error>) -> Error {
+        let access_key = Some(claim.access_key.clone());
+        let account = Some(identity.account.id.clone());
+        self.told(error.into(), Asker { access_key, account, ..self.asker() })
+    }
+
+    /// A refusal that has its reason from no policy is told to the account of whoever asked.
+    fn of_caller(&self, request: &Request, error: Error) -> Error {
+        let refused = errors::status(error.condition, self.dialect) == 403;
+        match (error.denial.is_none(), &request.verified) {
+            (true, Some(_)) if refused => self.told(error, Asker::of(&request.caller)),
+            _ => error,
+        }
+    }
+
+    fn told(&self, error: Error, who: Asker) -> Error {
+        let why = Explanation::refused(who, &error, unix_ms(self.gateway.service.clock().now()));
+        error.because(why)
+    }
+
+    /// Somebody of whom only the address is known.
+    fn asker(&self) -> Asker {
+        Asker { source: self.head.source, ..Asker::default() }
     }
 
     /// Reads the fields of a form, and takes for the caller who signed its policy.
@@ -325,7 +361,8 @@ impl<'g> Exchange<'g> {
         let mut signed = None;
         if let Some(claim) = claim {
             let identity = self.identify(&claim).await?;
-            let verified = claim.verify_form(text, &identity.secret)?;
+            let verified = claim.verify_form(text, &identity.secret);
+            let verified = verified.map_err(|refusal| self.unproven(&claim, &identity, refusal))?;
             let policy = PostPolicy::parse(text)?;
             let (bucket, key) = (request.bucket()?, form.key()?);
             policy.check(self.dialect, form.fields(), (bucket.as_str(), &key), now)?;
@@ -380,7 +417,10 @@ impl<'g> Exchange<'g> {
             referer: text("referer"),
             ..CallerFacts::system("", 0)
         };
-        let Some((identity, access_key)) = signer else { return Caller::from_facts(facts, None) };
+        let request_id = head.id.0.clone();
+        let Some((identity, access_key)) = signer else {
+            return Caller { request_id, ..Caller::from_facts(facts, None) };
+        };
         let Identity { account, principal, groups, tags, standing, token_issued_ms, .. } = identity;
         let facts = CallerFacts {
             root: account.root && matches!(principal, Principal::Account(_)),
@@ -392,7 +432,7 @@ impl<'g> Exchange<'g> {
             access_key: Some(access_key),
             ..facts
         };
-        Caller { standing, ..Caller::from_facts(facts, Some(account)) }
+        Caller { standing, request_id, ..Caller::from_facts(facts, Some(account)) }
     }
 
     /// Finds the operation; who asks anonymously for none is not told so.
@@ -439,6 +479,12 @@ impl<'g> Exchange<'g> {
             Err(error) if self.is_form => (iam::error_reply(&self.head.id.0, &error), Some(error)),
             Err(error) => (errors::reply(&self.facts(), &error), Some(error)),
         };
+        if self.is_form && iam::json::is_wanted(&self.head.headers) {
+            reply = iam::json::instead(reply);
+        }
+        if let (403, Some(error)) = (reply.status, &error) {
+            self.gateway.service.note_denial(&self.head.id.0, error, || self.asker());
+        }
         reply.headers.append(&mut self.cors);
         let elapsed = started.elapsed();
         let record = metrics::Record {

@@ -66,8 +66,6 @@ pub struct Request {
     pub verified: Option<Verified>,
     /// How the body is bound to the signature.
     pub payload: Payload,
-    /// The request's id, as every answer carries it.
-    pub id: String,
     /// Over TLS.
     pub secure: bool,
     pub presence: Arc<Presence>,

@@ -2,6 +2,7 @@
 
 use model::{
     Condition,
+    audit::AuditEntry,
     names::AccountId,
     records::{AccessKey, Account},
 };
@@ -40,7 +41,12 @@ impl Metadata {
     ///
     /// # Errors
     /// [`Condition::AccountAlreadyExists`] when the id or one of the keys is taken.
-    pub async fn create_account(&self, account: &Account, access_keys: &[AccessKey]) -> Result<()> {
+    pub async fn create_account(
+        &self,
+        account: &Account,
+        access_keys: &[AccessKey],
+        by: &AuditEntry,
+    ) -> Result<()> {
         self.transact(async || {
             let mut draft = Draft::default();
             let row = keys::account(&account.id);
@@ -58,6 +64,7 @@ impl Metadata {
             if exists {
                 return Err(Condition::AccountAlreadyExists.into());
             }
+            draft.audit(by);
             Ok(Try::Commit(draft, ()))
         })
         .await
@@ -68,7 +75,7 @@ impl Metadata {
     /// # Errors
     /// [`Condition::NoSuchAccount`]; [`Condition::BucketNotEmpty`] while it owns a bucket;
     /// [`Condition::InvalidRequest`] for the root account.
-    pub async fn delete_account(&self, id: &AccountId) -> Result<()> {
+    pub async fn delete_account(&self, id: &AccountId, by: &AuditEntry) -> Result<()> {
         self.transact(async || {
             let (account, guard) = self
                 .record::<Account>(&keys::account(id))
@@ -84,7 +91,7 @@ impl Metadata {
             let (entities, policies) = (keys::account_entities(id), keys::managed_policies(id));
             for range in [&entities, &policies] {
                 if !self.engine.scan(range, 1, Direction::Forward).await?.rows.is_empty() {
-                    self.delete_entities(id).await?;
+                    self.delete_entities(id, by).await?;
                 }
             }
             let mut draft = Draft::reclaiming();
@@ -94,6 +101,7 @@ impl Metadata {
             draft.expect_empty(policies);
             draft.delete(keys::account(id));
             draft.delete(keys::entity_revision(id));
+            draft.audit(by);
             for key in self.access_keys().await? {
                 if key.account == *id {
                     draft.delete(keys::access_key(&key.access_key));

@@ -3,6 +3,7 @@
 use model::{
     Condition,
     acl::{Acl, Ownership},
+    audit::AuditEntry,
     names::{ObjectKey, VersionSelector},
     records::{Bucket, Version},
 };
@@ -23,9 +24,10 @@ impl Metadata {
         &self,
         known: &Bucket,
         acl: Option<&Acl>,
+        by: &AuditEntry,
         decide: impl Fn(&Bucket) -> Result<(), Condition>,
     ) -> Result<()> {
-        self.change_bucket(known, |bucket| {
+        self.change_bucket(known, Some(by), |bucket| {
             decide(&bucket)?;
             Ok(Bucket { acl: acl.cloned(), ..bucket })
         })
@@ -40,9 +42,10 @@ impl Metadata {
         &self,
         known: &Bucket,
         object_ownership: Option<Ownership>,
+        by: &AuditEntry,
         decide: impl Fn(&Bucket) -> Result<(), Condition>,
     ) -> Result<()> {
-        self.change_bucket(known, |bucket| {
+        self.change_bucket(known, Some(by), |bucket| {
             decide(&bucket)?;
             Ok(Bucket { object_ownership, ..bucket })
         })

@@ -2,6 +2,7 @@
 
 use model::{
     Condition,
+    audit::AuditEntry,
     limits::BUCKETS_PER_ACCOUNT_MAX,
     names::{AccountId, BucketId, BucketName},
     records::{AccessBlock, Bucket, Versioning},
@@ -129,7 +130,7 @@ impl Metadata {
 
     /// Switches versioning. A bucket once versioned is only ever suspended.
     pub async fn set_versioning(&self, known: &Bucket, versioning: Versioning) -> Result<()> {
-        self.change_bucket(known, |bucket| Ok(Bucket { versioning, ..bucket })).await
+        self.change_bucket(known, None, |bucket| Ok(Bucket { versioning, ..bucket })).await
     }
 
     /// Sets how far public access is blocked.
@@ -137,23 +138,28 @@ impl Metadata {
         &self,
         known: &Bucket,
         access_block: Option<AccessBlock>,
+        by: &AuditEntry,
     ) -> Result<()> {
-        self.change_bucket(known, |bucket| Ok(Bucket { access_block, ..bucket })).await
+        self.change_bucket(known, Some(by), |bucket| Ok(Bucket { access_block, ..bucket })).await
     }
 
     /// Changes the bucket's own record.
+    ///
+    /// - `by`: what the audit trail tells of it, if that is told.
     ///
     /// # Errors
     /// What `change` says of the bucket as it is in that very commit.
     pub(crate) async fn change_bucket(
         &self,
         known: &Bucket,
+        by: Option<&AuditEntry>,
         change: impl Fn(Bucket) -> Result<Bucket, Condition>,
     ) -> Result<()> {
         self.transact(async || {
             let mut draft = Draft::default();
             let bucket = self.rebind(&mut draft, known).await?;
             draft.put(keys::bucket(&bucket.name), &change(bucket)?);
+            by.into_iter().for_each(|entry| draft.audit(entry));
             Ok(Try::Commit(draft, ()))
         })
         .await

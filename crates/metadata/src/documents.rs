@@ -6,6 +6,7 @@
 use minicbor::{Decode, Encode};
 use model::{
     Condition,
+    audit::AuditEntry,
     records::{Bucket, BucketDocument, DocumentKind, SetDocument},
 };
 
@@ -17,6 +18,7 @@ use crate::{
 impl Metadata {
     /// Sets a document in place of the one there is.
     ///
+    /// - `by`: what the audit trail tells of it, if that is told.
     /// - `decide`: whether the bucket, as it is in that very commit, may have it.
     ///
     /// # Errors
@@ -26,6 +28,7 @@ impl Metadata {
         known: &Bucket,
         kind: DocumentKind,
         value: &T,
+        by: Option<&AuditEntry>,
         decide: impl Fn(&Bucket) -> Result<(), Condition>,
     ) -> Result<()> {
         self.transact(async || {
@@ -38,13 +41,19 @@ impl Metadata {
             let document = BucketDocument { revision, value };
             draft.put(keys::document(bucket.id, kind), &document);
             draft.put(keys::bucket(&bucket.name), &bucket);
+            by.into_iter().for_each(|entry| draft.audit(entry));
             Ok(Try::Commit(draft, ()))
         })
         .await
     }
 
     /// Removes a document; that there is none is no error.
-    pub async fn delete_document(&self, known: &Bucket, kind: DocumentKind) -> Result<()> {
+    pub async fn delete_document(
+        &self,
+        known: &Bucket,
+        kind: DocumentKind,
+        by: Option<&AuditEntry>,
+    ) -> Result<()> {
         self.transact(async || {
             let mut draft = Draft::default();
             let mut bucket = self.rebind(&mut draft, known).await?;
@@ -54,6 +63,7 @@ impl Metadata {
             bucket.documents.retain(|set| set.kind != kind);
             draft.delete(keys::document(bucket.id, kind));
             draft.put(keys::bucket(&bucket.name), &bucket);
+            by.into_iter().for_each(|entry| draft.audit(entry));
             Ok(Try::Commit(draft, ()))
         })
         .await

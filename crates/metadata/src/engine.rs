@@ -121,13 +121,17 @@ pub struct Add {
 
 /// Changes that happen together or not at all.
 ///
-/// No key may occur twice among `put`, `delete` and `add`. Deleting an absent row is no error.
+/// No key may occur twice among `put`, `delete`, `add` and the beginnings in `append`. Deleting an
+/// absent row is no error.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Commit {
     pub expect: Vec<Expect>,
     pub put: Vec<(Vec<u8>, Vec<u8>)>,
     pub delete: Vec<Vec<u8>>,
     pub add: Vec<Add>,
+    /// Rows in the order of commits: (beginning of the key, value). The key ends with the number
+    /// that the commit gets, in 8 bytes, big-endian.
+    pub append: Vec<(Vec<u8>, Vec<u8>)>,
     /// Set by commits that give space back (deletes, aborts, compaction). On a full disk these may
     /// use the reserve; all others are refused with [`CommitError::NoSpace`].
     pub reclaims: bool,
@@ -136,7 +140,7 @@ pub struct Commit {
 impl Commit {
     /// How many rows the commit changes.
     pub fn changes(&self) -> usize {
-        self.put.len() + self.delete.len() + self.add.len()
+        self.put.len() + self.delete.len() + self.add.len() + self.append.len()
     }
 
     /// Refuses a commit that is over a limit or changes one key twice. Every engine calls this
@@ -151,10 +155,11 @@ impl Commit {
         let puts = self.put.iter().map(|(key, value)| (key, value.len()));
         let deletes = self.delete.iter().map(|key| (key, 0));
         let adds = self.add.iter().map(|add| (&add.key, 8));
+        let appends = self.append.iter().map(|(key, value)| (key, 8 + value.len()));
 
         let mut seen = BTreeSet::new();
         let mut bytes = 0;
-        for (key, value_bytes) in puts.chain(deletes).chain(adds) {
+        for (key, value_bytes) in puts.chain(deletes).chain(adds).chain(appends) {
             if key.len() > KEY_BYTES_MAX || value_bytes > VALUE_BYTES_MAX {
                 return Err(CommitError::TooLarge);
             }

@@ -7,6 +7,7 @@
 use minicbor::{Decode, Encode};
 use model::{
     Condition,
+    audit::AuditEntry,
     entities::{Entity, EntityKind, KeyUse, ManagedPolicy},
     names::AccountId,
     records::AccessKey,
@@ -108,6 +109,7 @@ impl Metadata {
 
     /// Changes an account's entities.
     ///
+    /// - `by`: what the audit trail tells of it.
     /// - `decide`: reads what there is and says what becomes of it; may run several times. What it
     ///   reads is what the commit is made on.
     ///
@@ -116,6 +118,7 @@ impl Metadata {
     pub async fn change_entities<T, E: From<Error>>(
         &self,
         account: &AccountId,
+        by: &AuditEntry,
         decide: impl AsyncFn(&mut EntityChanges) -> Result<T, E>,
     ) -> Result<T, E> {
         let decided = self.transact(async || {
@@ -136,6 +139,7 @@ impl Metadata {
                     let mut draft = changes.draft;
                     let number = u64::from_be_bytes(self.random());
                     draft.put(revision_row, &Revision { number });
+                    draft.audit(by);
                     Ok(Try::Commit(draft, Ok(value)))
                 }
             }
@@ -161,7 +165,7 @@ impl Metadata {
     }
 
     /// Deletes the entities of an account that goes, some at a time, with their keys.
-    pub(crate) async fn delete_entities(&self, account: &AccountId) -> Result<()> {
+    pub(crate) async fn delete_entities(&self, account: &AccountId, by: &AuditEntry) -> Result<()> {
         for range in [keys::account_entities(account), keys::managed_policies(account)] {
             let mut rest = Some(range);
             while let Some(range) = rest {
@@ -180,6 +184,7 @@ impl Metadata {
                     }
                     let number = u64::from_be_bytes(self.random());
                     draft.put(keys::entity_revision(account), &Revision { number });
+                    draft.audit(by);
                     Ok(Try::Commit(draft, ()))
                 })
                 .await?;
@@ -208,12 +213,14 @@ impl Metadata {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use std::sync::{Arc, LazyLock};
 
     use model::{environment::Entropy, records::Account};
 
     use super::*;
     use crate::engine::memory::Memory;
+
+    static BY: LazyLock<AuditEntry> = LazyLock::new(AuditEntry::default);
 
     struct Counting(std::sync::Mutex<u8>);
 
@@ -237,7 +244,7 @@ mod tests {
             created_ms: 1,
             root: false,
         };
-        metadata.create_account(&account, &[]).await.expect("it is made");
+        metadata.create_account(&account, &[], &BY).await.expect("it is made");
         (metadata, id)
     }
 
@@ -253,7 +260,7 @@ mod tests {
     }
 
     async fn put(metadata: &Metadata, account: &AccountId, name: &str) {
-        let put = metadata.change_entities::<_, Error>(account, async |changes| {
+        let put = metadata.change_entities::<_, Error>(account, &BY, async |changes| {
             let access_key = format!("K{name}");
             changes.put_key(&key(account, &access_key, name));
             let keys = vec![access_key];
@@ -274,7 +281,7 @@ mod tests {
             assert!(!seen.contains(&revision), "{name}");
             seen.push(revision);
         }
-        let refused = metadata.change_entities::<(), Error>(&account, async |changes| {
+        let refused = metadata.change_entities::<(), Error>(&account, &BY, async |changes| {
             changes.delete(EntityKind::User, "ann");
             Err(Condition::NoSuchEntity.into())
         });
@@ -296,19 +303,19 @@ mod tests {
             put(&metadata, &account, &format!("u{number}")).await;
         }
         metadata.note_key_use("Ku1", &used).await.expect("it is noted");
-        let put = metadata.change_entities::<_, Error>(&account, async |changes| {
+        let put = metadata.change_entities::<_, Error>(&account, &BY, async |changes| {
             changes.put_policy(&policy);
             Ok(())
         });
         put.await.expect("it is put");
-        metadata.delete_account(&account).await.expect("it goes");
+        metadata.delete_account(&account, &BY).await.expect("it goes");
         assert_eq!(metadata.access_keys().await.expect("they are read"), []);
         assert_eq!(metadata.key_use("Ku1").await.expect("it is read"), None);
         let users = metadata.entities(&account, EntityKind::User).await;
         assert_eq!(users.expect("they are read"), []);
         assert_eq!(metadata.managed_policies(&account).await.expect("they are read"), []);
         assert_eq!(metadata.entity_revision(&account).await.expect("it is read"), 0);
-        let late = metadata.change_entities::<_, Error>(&account, async |_| Ok(()));
+        let late = metadata.change_entities::<_, Error>(&account, &BY, async |_| Ok(()));
         assert!(matches!(late.await, Err(Error::Refused(Condition::NoSuchAccount))));
     }
 }

@@ -29,6 +29,8 @@
 //! | `m` | account, end, name in lower case | `ManagedPolicy` |
 //! | `v` | account id | revision of the account's entities and policies |
 //! | `k` | access key | `KeyUse`: when it was used last |
+//! | `l` | 0, number of the commit, 8 bytes | `AuditEntry` |
+//! | `l` | 1, account id | counter: entries of changes by that account |
 //! | `N` | bucket id | `Recount`: its bytes are being brought to another number of copies |
 //!
 //! Variable text that is not last is escaped: NUL becomes `00 01`, and `00 00` ends it.
@@ -69,6 +71,7 @@ pub const MANAGED_POLICY: u8 = b'm';
 pub const ENTITY_REVISION: u8 = b'v';
 pub const KEY_USE: u8 = b'k';
 pub const RECOUNT: u8 = b'N';
+pub const AUDIT: u8 = b'l';
 
 /// `prefix` followed by `parts`.
 pub fn join(prefix: u8, parts: &[&[u8]]) -> Vec<u8> {
@@ -277,6 +280,16 @@ pub fn segment(key: &[u8]) -> Vec<u8> {
 
 pub fn recount(bucket: BucketId) -> Vec<u8> {
     join(RECOUNT, &[&bucket.0.to_be_bytes()])
+}
+
+/// What the rows of entries begin with; the number of their commit follows.
+pub fn audit() -> Vec<u8> {
+    join(AUDIT, &[&[0]])
+}
+
+/// How many entries there are of an account; with an empty name, the start of all of them.
+pub fn audit_count(account: &str) -> Vec<u8> {
+    join(AUDIT, &[&[1], account.as_bytes()])
 }
 
 pub fn lease(incarnation: &[u8; 16]) -> Vec<u8> {

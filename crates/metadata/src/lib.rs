@@ -6,6 +6,7 @@ pub mod engine;
 
 mod accounts;
 mod acls;
+mod audit;
 mod blobs;
 mod buckets;
 mod codec;
@@ -30,6 +31,7 @@ mod uploads;
 mod usage;
 mod versions;
 
+pub use audit::AuditWalk;
 pub use blobs::{FreedBlob, Move, NamedBlob, NamedPage, OnlyVersion, PartBlob};
 pub use buckets::Created;
 pub use contents::NewContent;

@@ -62,6 +62,11 @@ impl Draft {
         self.commit.put.push((key, codec::encode(record)));
     }
 
+    /// Adds a record to a log: its key ends with the number of the commit.
+    pub fn append<T: Encode<()>>(&mut self, start: Vec<u8>, record: &T) {
+        self.commit.append.push((start, codec::encode(record)));
+    }
+
     /// Puts bytes that have an encoding of their own.
     pub fn put_bytes(&mut self, key: Vec<u8>, value: Vec<u8>) {
         self.commit.put.push((key, value));

@@ -3,6 +3,7 @@
 //! Pure: no input or output, no async, no clock. Everything above this crate speaks in these types.
 
 pub mod acl;
+pub mod audit;
 pub mod checksums;
 pub mod condition;
 pub mod cors;

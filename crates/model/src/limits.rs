@@ -108,5 +108,15 @@ pub const SESSION_POLICIES_MAX: usize = 10;
 pub const SESSION_POLICY_BYTES_MAX: usize = 2048;
 /// Name of somebody to whom rights are lent. Source: STS `GetFederationToken`.
 pub const FEDERATION_NAME_BYTES: std::ops::RangeInclusive<usize> = 2..=32;
+/// Refused requests of one process whose reasons are remembered.
+pub const DENIALS_KEPT_MAX: usize = 4096;
+/// Their memory in bytes.
+pub const DENIAL_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Days for which changes of who may do what are remembered, unless set otherwise.
+pub const AUDIT_KEEP_DAYS: u64 = 365;
+/// The most such days that may be set.
+pub const AUDIT_KEEP_DAYS_MAX: u64 = 3650;
+/// Such changes by one account that are remembered.
+pub const AUDIT_ENTRIES_PER_ACCOUNT_MAX: i64 = 100_000;
 /// Largest body of a form.
 pub const FORM_BYTES_MAX: usize = 256 * 1024;

@@ -3,8 +3,16 @@
 use std::num::ParseIntError;
 use std::path::PathBuf;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail, ensure};
+use chrono::{DateTime, NaiveDate};
 use clap::{Args, Parser, Subcommand};
+
+mod identities;
+
+pub use identities::{
+    Group, Holder, Membership, NewEntity, OneKey, OneName, Policy, Role, User, UserKey,
+};
+use identities::{IDENTITY_HELP, POLICY_HELP};
 
 use crate::config::reference::about;
 use crate::config::{Config, LogFormat, Secret};
@@ -28,8 +36,29 @@ pub enum Command {
     /// Manages the accounts of a running server
     #[command(subcommand)]
     Account(Account),
+    /// Manages the users of an account, and their keys
+    #[command(subcommand, after_help = IDENTITY_HELP)]
+    User(User),
+    /// Manages the groups of an account
+    #[command(subcommand, after_help = IDENTITY_HELP)]
+    Group(Group),
+    /// Manages the roles of an account
+    #[command(subcommand, after_help = IDENTITY_HELP)]
+    Role(Role),
+    /// Manages policies, and who has them
+    #[command(subcommand, after_help = POLICY_HELP)]
+    Policy(Policy),
     /// Reads every copy of every object: exit code 0 if all is well, 1 if not, 2 if it cannot tell
     Check(Check),
+    /// Tells who may do what, without doing it
+    #[command(subcommand, after_help = ACCESS_HELP)]
+    Access(Access),
+    /// Tells who changed accounts, users, roles, policies, keys and the access to buckets
+    #[command(after_help = AUDIT_HELP)]
+    Audit(Audit),
+    /// Tells why a running server refused a request, and what would let it through
+    #[command(after_help = EXPLAIN_HELP)]
+    Explain(Explain),
     /// Shows a bucket of a running server, and sets how many copies its bytes have
     #[command(subcommand)]
     Bucket(Bucket),
@@ -258,6 +287,136 @@ pub struct DeleteAccount {
 }
 
 #[derive(Debug, Subcommand)]
+pub enum Access {
+    /// Lists who may do something: accounts, users, roles, or everybody (anonymous)
+    #[command(after_help = ACCESS_HELP)]
+    WhoCan(WhoCan),
+    /// Tells whether somebody may do something, why, and what would let it through
+    #[command(after_help = ACCESS_HELP)]
+    Simulate(Simulate),
+}
+
+const ACCESS_HELP: &str = "\
+ACTION is a word of a policy, such as s3:GetObject. RESOURCE is an ARN, BUCKET, BUCKET/KEY, or * for
+what is about a whole account. Nothing is known of the request but the facts given: who may only
+under conditions that ask for others is listed as `perhaps`. Only the root account may ask.
+
+Examples:
+  larder access who-can s3:GetObject photos/2026/a.jpg
+  larder access simulate --as anonymous s3:GetObject photos/a.jpg --fact aws:SourceIp=10.1.2.3
+  larder access simulate --as arn:aws:iam::100000000001:user/ann s3:PutObject photos/a.jpg";
+
+#[derive(Debug, Args)]
+pub struct Question {
+    /// The action as policies name it
+    pub action: String,
+    /// What it is about
+    pub resource: String,
+    /// What the request says: a key of a condition and its value; may be given several times
+    #[arg(long = "fact", value_name = "KEY=VALUE", value_parser = fact)]
+    pub facts: Vec<(String, String)>,
+    #[command(flatten)]
+    pub remote: Remote,
+}
+
+#[derive(Debug, Args)]
+pub struct WhoCan {
+    #[command(flatten)]
+    pub question: Question,
+}
+
+#[derive(Debug, Args)]
+pub struct Simulate {
+    /// Who asks: anonymous, the id of an account, or the ARN of a user or role
+    #[arg(long = "as", value_name = "PRINCIPAL")]
+    pub principal: String,
+    #[command(flatten)]
+    pub question: Question,
+}
+
+fn fact(text: &str) -> Result<(String, String)> {
+    let pair = text.split_once('=').context("a fact is KEY=VALUE")?;
+    Ok((pair.0.to_owned(), pair.1.to_owned()))
+}
+
+const AUDIT_HELP: &str = "\
+Only the root account may ask. Entries come in the order in which the changes were made. They are
+kept for audit.keep_days, and 100000 by one account at most.
+
+Examples:
+  larder audit --since 24h
+  larder audit --what iam:PutUserPolicy --json
+  larder audit --who user/ann --since 2026-01-01 --until 2026-02-01";
+
+#[derive(Debug, Args)]
+pub struct Audit {
+    /// Not before this: 2026-01-31, 2026-01-31T12:00:00Z, or 30m, 24h, 7d ago
+    #[arg(long, value_name = "TIME", value_parser = instant)]
+    pub since: Option<Instant>,
+    /// Before this
+    #[arg(long, value_name = "TIME", value_parser = instant)]
+    pub until: Option<Instant>,
+    /// A part of the ARN, access key or address of whoever made the change
+    #[arg(long, value_name = "TEXT")]
+    pub who: Option<String>,
+    /// A part of the action, or of the ARN of what was changed
+    #[arg(long, value_name = "TEXT")]
+    pub what: Option<String>,
+    #[command(flatten)]
+    pub remote: Remote,
+}
+
+/// A moment: itself, or so long before now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Instant {
+    UnixMs(i64),
+    AgoMs(i64),
+}
+
+fn instant(text: &str) -> Result<Instant> {
+    let units = [('m', 60_000), ('h', 3_600_000), ('d', 86_400_000)];
+    for (unit, ms) in units {
+        let number = text.strip_suffix(unit).and_then(|number| number.parse::<u32>().ok());
+        if let Some(number) = number {
+            return Ok(Instant::AgoMs(i64::from(number) * ms));
+        }
+    }
+    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
+        return Ok(Instant::UnixMs(time.timestamp_millis()));
+    }
+    let day = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok();
+    let midnight = day.and_then(|day| day.and_hms_opt(0, 0, 0));
+    let midnight =
+        midnight.with_context(|| format!("{text} is no time, such as 2026-01-31 or 24h"))?;
+    Ok(Instant::UnixMs(midnight.and_utc().timestamp_millis()))
+}
+
+const EXPLAIN_HELP: &str = "\
+The id stands in every answer: in the header x-amz-request-id or x-oss-request-id, and in the body
+of an error. The root account is told of all requests, another account of those by its own keys and
+to its own buckets. Only the process that refused the request knows, until it ends, and only of the
+latest.
+
+Examples:
+  larder explain 4F2D0A8C1B7E93D5A6C0F1E2
+  larder explain 4F2D0A8C1B7E93D5A6C0F1E2 --json";
+
+#[derive(Debug, Args)]
+pub struct Explain {
+    /// Id of the request
+    #[arg(value_parser = request_id)]
+    pub request_id: String,
+    #[command(flatten)]
+    pub remote: Remote,
+}
+
+fn request_id(text: &str) -> Result<String> {
+    let fits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    ensure!(fits, "a request id has letters and digits only");
+    Ok(text.to_owned())
+}
+
+#[derive(Debug, Subcommand)]
 pub enum Bucket {
     /// Shows a bucket: owner, what it holds, its copies and how far they are
     Show(OneBucket),
@@ -375,7 +534,8 @@ pub struct RemoveDisk {
     pub remote: Remote,
 }
 
-/// How to reach a running server. Root keys are taken from `LARDER_ROOT_…` variables.
+/// How to reach a running server. Keys are taken from `LARDER_ACCESS_KEY` and `LARDER_SECRET_KEY`,
+/// else those of the root account from the `LARDER_ROOT_…` variables.
 #[derive(Clone, Debug, Args)]
 pub struct Remote {
     /// Address of the server
@@ -437,6 +597,10 @@ impl Flags {
 pub const MASTER_KEY: &str = "LARDER_MASTER_KEY";
 pub const ROOT_ACCESS_KEY: &str = "LARDER_ROOT_ACCESS_KEY";
 pub const ROOT_SECRET_KEY: &str = "LARDER_ROOT_SECRET_KEY";
+
+/// The keys a command asks with, if they are not those of the root account.
+pub const ACCESS_KEY: &str = "LARDER_ACCESS_KEY";
+pub const SECRET_KEY: &str = "LARDER_SECRET_KEY";
 
 fn apply_secrets(config: &mut Config, variable: impl Fn(&str) -> Option<String>) {
     choose(&mut config.storage.master_key, variable(MASTER_KEY).map(Secret::new));

@@ -38,8 +38,26 @@ pub struct Answer {
     pub body: Vec<u8>,
 }
 
+/// Which interface of the server is asked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Door {
+    S3,
+    Iam,
+}
+
+impl Door {
+    /// As credentials name it.
+    const fn service(self) -> &'static str {
+        match self {
+            Self::S3 => "s3",
+            Self::Iam => "iam",
+        }
+    }
+}
+
 /// A server to ask.
 pub struct Client<'a> {
+    door: Door,
     secure: bool,
     authority: &'a str,
     ca_file: Option<&'a Path>,
@@ -56,7 +74,7 @@ impl<'a> Client<'a> {
             _ => bail!("{endpoint} is not a URL such as http://127.0.0.1:9000"),
         };
         ensure!(!authority.is_empty() && !authority.contains('/'), "{endpoint} has a path");
-        Ok(Self { secure, authority, ca_file: remote.ca_file.as_deref() })
+        Ok(Self { door: Door::S3, secure, authority, ca_file: remote.ca_file.as_deref() })
     }
 
     /// Sends one request and reads the whole answer.
@@ -93,8 +111,12 @@ impl<'a> Client<'a> {
     ) -> Result<Box<dyn Stream>> {
         let mut head = format!("{method} {path} HTTP/1.1\r\nhost: {}\r\n", self.authority);
         head += &format!("connection: close\r\ncontent-length: {}\r\n", body.len());
+        if self.door == Door::Iam {
+            head += "content-type: application/x-www-form-urlencoded\r\n";
+            head += "accept: application/json\r\n";
+        }
         if let Some((key, now)) = signer {
-            head += &signature(method, path, self.authority, body, key, now);
+            head += &signature(self.door, method, path, (self.authority, body), key, now);
         }
         head += "\r\n";
         let mut stream = self.connect()?;
@@ -129,12 +151,12 @@ impl<'a> Client<'a> {
     }
 }
 
-/// Asks the admin interface of a server, with the root keys of the environment.
+/// Asks the admin interface of a server, with the keys of the environment.
 ///
 /// # Errors
 /// There are no keys, the server cannot be reached, or it refuses: then what it says.
 pub fn ask(remote: &Remote, method: &str, path: &str, body: &[u8]) -> Result<Value> {
-    let key = root_key()?;
+    let key = key()?;
     let signer = Some((&key, SystemClock.now()));
     let answer = Client::new(remote)?.send(method, path, body, signer)?;
     let text = String::from_utf8_lossy(&answer.body);
@@ -147,12 +169,81 @@ pub fn ask(remote: &Remote, method: &str, path: &str, body: &[u8]) -> Result<Val
     serde_json::from_slice(&answer.body).context("the server did not answer in JSON")
 }
 
+/// Asks for an action of IAM, with the keys of the environment: the result, as JSON.
+///
+/// # Errors
+/// As of [`ask`].
+pub fn ask_iam(remote: &Remote, action: &str, parameters: &[(&str, &str)]) -> Result<Value> {
+    let key = key()?;
+    let fixed = [("Action", action), ("Version", "2010-05-08")];
+    let pairs = fixed.iter().chain(parameters);
+    let pairs: Vec<_> = pairs.map(|(name, value)| format!("{name}={}", escaped(value))).collect();
+    let signer = Some((&key, SystemClock.now()));
+    let body = pairs.join("&");
+    let answer = Client { door: Door::Iam, ..Client::new(remote)? }.send(
+        "POST",
+        "/",
+        body.as_bytes(),
+        signer,
+    )?;
+    let text = String::from_utf8_lossy(&answer.body);
+    let unreadable = || format!("the server answered {}: {}", answer.status, text.trim());
+    let document: Value = serde_json::from_slice(&answer.body).with_context(unreadable)?;
+    if (200..300).contains(&answer.status) {
+        let names = [format!("{action}Response"), format!("{action}Result")];
+        let found = names.iter().try_fold(&document, |value, name| value.get(name));
+        return Ok(found.cloned().unwrap_or_default());
+    }
+    let error = document.pointer("/ErrorResponse/Error").with_context(unreadable)?;
+    let part = |name: &str| error.get(name).and_then(Value::as_str).unwrap_or_default();
+    bail!("{}: {}", part("Code"), part("Message"))
+}
+
+/// All entries of a list of IAM, page by page.
+///
+/// # Errors
+/// As of [`ask`].
+pub fn list_iam(
+    remote: &Remote,
+    action: &str,
+    parameters: &[(&str, &str)],
+    list: &str,
+) -> Result<Vec<Value>> {
+    let mut found = Vec::new();
+    let mut marker = None::<String>;
+    loop {
+        let mut parameters = parameters.to_vec();
+        parameters.push(("MaxItems", "1000"));
+        parameters.extend(marker.as_ref().map(|marker| ("Marker", marker.as_str())));
+        let page = ask_iam(remote, action, &parameters)?;
+        found.extend(page.get(list).and_then(Value::as_array).into_iter().flatten().cloned());
+        marker = page.get("Marker").and_then(Value::as_str).map(str::to_owned);
+        if marker.is_none() {
+            return Ok(found);
+        }
+    }
+}
+
+/// A value as a form and a path take it.
+pub fn escaped(text: &str) -> String {
+    let plain =
+        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~');
+    let mut escaped = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match plain(byte) {
+            true => escaped.push(char::from(byte)),
+            false => escaped += &format!("%{byte:02X}"),
+        }
+    }
+    escaped
+}
+
 /// As [`ask`], but the answer is read as it comes, however long it is.
 ///
 /// # Errors
 /// As of [`ask`]. Reading fails if the answer breaks off.
 pub fn fetch(remote: &Remote, path: &str) -> Result<impl Read + use<>> {
-    let key = root_key()?;
+    let key = key()?;
     let stream = Client::new(remote)?.request("GET", path, b"", Some((&key, SystemClock.now())))?;
     let mut reader = BufReader::new(stream);
     let mut head = String::new();
@@ -177,13 +268,19 @@ pub fn fetch(remote: &Remote, path: &str) -> Result<impl Read + use<>> {
     Ok(Chunked { inner: reader, left: 0, begun: false, ended: false })
 }
 
-fn root_key() -> Result<RootKey> {
+/// The pair to ask with: one that is given for this, else the root account's.
+fn key() -> Result<RootKey> {
     let variable = |name: &str| {
         std::env::var(name).with_context(|| format!("{name} is needed; see: larder env"))
     };
+    let own = std::env::var_os(cli::ACCESS_KEY).is_some();
+    let (access_key, secret_key) = match own {
+        true => (cli::ACCESS_KEY, cli::SECRET_KEY),
+        false => (cli::ROOT_ACCESS_KEY, cli::ROOT_SECRET_KEY),
+    };
     Ok(RootKey {
-        access_key: variable(cli::ROOT_ACCESS_KEY)?,
-        secret_key: Secret::new(variable(cli::ROOT_SECRET_KEY)?),
+        access_key: variable(access_key)?,
+        secret_key: Secret::new(variable(secret_key)?),
     })
 }
 
@@ -253,10 +350,10 @@ fn trusted(ca_file: Option<&Path>) -> Result<RootCertStore> {
 /// The headers of signature version 4. Source: "Signature Calculations for the Authorization
 /// Header" in the S3 API reference.
 fn signature(
+    door: Door,
     method: &str,
     path: &str,
-    host: &str,
-    body: &[u8],
+    (host, body): (&str, &[u8]),
     key: &RootKey,
     now: DateTime<Utc>,
 ) -> String {
@@ -266,11 +363,11 @@ fn signature(
     let names = "host;x-amz-content-sha256;x-amz-date";
     let headers = format!("host:{host}\nx-amz-content-sha256:{hash}\nx-amz-date:{time}\n");
     let canonical = format!("{method}\n{path}\n\n{headers}\n{names}\n{hash}");
-    let scope = format!("{day}/{REGION}/s3/aws4_request");
+    let scope = format!("{day}/{REGION}/{}/aws4_request", door.service());
     let digest = hex::encode(Sha256::digest(canonical));
     let to_sign = format!("AWS4-HMAC-SHA256\n{time}\n{scope}\n{digest}");
     let secret = format!("AWS4{}", key.secret_key.reveal());
-    let steps = [day.as_str(), REGION, "s3", "aws4_request", &to_sign];
+    let steps = [day.as_str(), REGION, door.service(), "aws4_request", &to_sign];
     let signature = steps.iter().fold(secret.into_bytes(), |key, step| mac(&key, step.as_bytes()));
     format!(
         "x-amz-date: {time}\r\nx-amz-content-sha256: {hash}\r\nauthorization: AWS4-HMAC-SHA256 \
@@ -327,7 +424,7 @@ mod tests {
             secret_key: Secret::new("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"),
         };
         let now = DateTime::from_timestamp(1_700_000_000, 0).unwrap();
-        let headers = signature("POST", "/_larder/accounts", "h:1", b"{}", &key, now);
+        let headers = signature(Door::S3, "POST", "/_larder/accounts", ("h:1", b"{}"), &key, now);
         let expected =
             "Signature=24ddb9a3070c63a8339add293f777eaaeafe35f946dfb7cfa400634adce09dc9\r\n";
         assert!(headers.ends_with(expected), "{headers}");

@@ -133,6 +133,7 @@ fn parts(config: &Config, metadata: Metadata, blobs: Blobs, master_key: &MasterK
         block_public_access: config.buckets.block_public_access,
         object_ownership: config.buckets.object_ownership.into(),
         keep_unnamed: true,
+        audit_keep: Duration::from_secs(config.audit.keep_days.saturating_mul(24 * 3600)),
         scrub: None,
         placement: PlacementSettings {
             bytes_per_second_max: config.placement.bytes_per_second_max,

@@ -11,7 +11,7 @@ use model::{
 };
 
 use crate::{
-    Need, Operation, Permit, Result, Service,
+    Caller, Need, Operation, Permit, Result, Service, audit,
     entities::{NewUser, Standing, Tags, tokens::user_principal},
 };
 
@@ -139,7 +139,8 @@ impl Service {
     async fn first_root(&self, wanted: &Bootstrap) -> Result<BootReport> {
         let keys = wanted.root.clone().unwrap_or_else(|| self.new_keys());
         let new = NewAccount { name: "root".to_owned(), keys: vec![keys], ..Default::default() };
-        let CreatedAccount { account, keys } = self.create_account(&new, true).await?;
+        let CreatedAccount { account, keys } =
+            self.create_account(&new, true, &self.itself("first start")).await?;
         let (access_key, secret) = keys.into_iter().next().ok_or(Condition::Internal)?;
         let new_secret = wanted.root.is_none().then_some(secret);
         Ok(BootReport { root: account, access_key, new_secret, differences: Vec::new() })
@@ -179,7 +180,7 @@ impl Service {
             }
         }
         let Some(stored) = stored else {
-            let made = self.create_account(declared, false).await?;
+            let made = self.create_account(declared, false, &self.itself("configuration")).await?;
             return self.declare_users(&made.account.id, declared, differences).await;
         };
         let name = &declared.name;
@@ -223,7 +224,12 @@ impl Service {
         Ok(self.pair(access_key).await?.map(|(.., secret)| secret))
     }
 
-    async fn create_account(&self, new: &NewAccount, root: bool) -> Result<CreatedAccount> {
+    async fn create_account(
+        &self,
+        new: &NewAccount,
+        root: bool,
+        caller: &Caller,
+    ) -> Result<CreatedAccount> {
         let id = match &new.id {
             Some(id) => id.clone(),
             None => self.random_account_id()?,
@@ -256,8 +262,17 @@ impl Service {
                 inactive: false,
             });
         }
-        self.metadata.create_account(&account, &sealed).await?;
+        let keys_told = keys.iter().map(|(name, _)| ("AccessKeyId", name.clone()));
+        let told: Vec<_> =
+            std::iter::once(("Name", account.name.clone())).chain(keys_told).collect();
+        let by = audit::entry(caller, "larder:CreateAccount", &arn_of(&account.id), &told);
+        self.metadata.create_account(&account, &sealed, &by).await?;
         Ok(CreatedAccount { account, keys })
+    }
+
+    /// The server itself, doing what nobody asks for.
+    pub(crate) fn itself(&self, what: &'static str) -> Caller {
+        Caller::system(what, self.clock().now())
     }
 
     fn random_account_id(&self) -> Result<AccountId> {
@@ -269,6 +284,10 @@ impl Service {
     fn new_keys(&self) -> (String, String) {
         (format!("LK{}", letters(&self.random::<18>())), hex::encode(self.random::<20>()))
     }
+}
+
+fn arn_of(account: &AccountId) -> String {
+    format!("arn:aws:iam::{account}:root")
 }
 
 /// Whether a key speaks for the whole account.
@@ -309,8 +328,8 @@ impl Operation for CreateAccount {
         Need::service(Action::AdminAccounts)
     }
 
-    async fn run(self, _: Permit<'_, Self>, service: &Arc<Service>) -> Result<Self::Output> {
-        service.create_account(&self.0, false).await
+    async fn run(self, permit: Permit<'_, Self>, service: &Arc<Service>) -> Result<Self::Output> {
+        service.create_account(&self.0, false, permit.caller()).await
     }
 }
 
@@ -339,7 +358,9 @@ impl Operation for DeleteAccount {
         Need::service(Action::AdminAccounts)
     }
 
-    async fn run(self, _: Permit<'_, Self>, service: &Arc<Service>) -> Result<Self::Output> {
-        Ok(service.metadata.delete_account(&self.0).await?)
+    async fn run(self, permit: Permit<'_, Self>, service: &Arc<Service>) -> Result<Self::Output> {
+        let arn = arn_of(&self.0);
+        let by = audit::entry(permit.caller(), "larder:DeleteAccount", &arn, &[]);
+        Ok(service.metadata.delete_account(&self.0, &by).await?)
     }
 }

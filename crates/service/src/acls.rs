@@ -301,7 +301,8 @@ impl Operation for PutBucketAcl {
         let (bucket, _) = permit.bucket(&self.bucket)?;
         let acl = service.understand(bucket, &bucket.owner, &self.acl, Of::Bucket).await?;
         let decide = |bucket: &Bucket| check(bucket, acl.as_ref());
-        Ok(service.metadata.set_bucket_acl(bucket, acl.as_ref(), decide).await?)
+        let by = permit.audit(Action::PutBucketAcl, &bucket.name);
+        Ok(service.metadata.set_bucket_acl(bucket, acl.as_ref(), &by, decide).await?)
     }
 }
 
@@ -374,6 +375,9 @@ impl Operation for PutOwnership {
             if enforced && shares { Err(Condition::BucketAclNotSupported) } else { Ok(()) }
         };
         let ownership = self.ownership;
-        Ok(service.metadata.set_object_ownership(bucket, ownership, decide).await?)
+        let told = ownership.map_or("none", Ownership::name).to_owned();
+        let told = [("ObjectOwnership", told)];
+        let by = permit.audit_with(Action::PutBucketOwnershipControls, &bucket.name, &told);
+        Ok(service.metadata.set_object_ownership(bucket, ownership, &by, decide).await?)
     }
 }

@@ -5,12 +5,21 @@ use std::{marker::PhantomData, sync::Arc};
 use model::{
     Condition,
     acl::{self, Acl, Of, WantedAcl},
+    audit::AuditEntry,
     names::{AccountId, BucketName, ObjectKey, VersionId, VersionSelector},
-    policy::{Action, Context, Decision, Facts, Layers, Resource, evaluate, might_allow},
+    policy::{
+        Action, Context, Decision, Document, Facts, Layer, Layers, Resource, Wish, assume,
+        evaluate, might_allow,
+    },
     records::{Bucket, Version},
 };
 
-use crate::{Caller, Error, Operation, Result, Service, objects::Target, policies::Policy};
+use crate::{
+    Caller, Error, Operation, Result, Service, audit,
+    explain::{Asker, Explanation, Question},
+    objects::Target,
+    policies::Policy,
+};
 
 /// A bucket as it was found.
 struct Found {
@@ -28,20 +37,55 @@ impl Found {
         all.iter().find(|found| found.bucket().name == *name)
     }
 
-    /// - `acl`: whether an access control list lets the request through.
-    fn layers(&self, acl: bool) -> Layers<'_> {
-        let block = self.bucket().access_block;
-        let restricts = block.is_some_and(|block| block.restrict_public_buckets);
+    fn layers(&self, lists: Lists) -> Layers<'_> {
+        let public = self.policy.as_ref().is_some_and(|policy| policy.public);
         Layers {
-            acl,
+            acl: lists.allow,
+            acl_kept_off: lists.kept_off,
             resource: self.policy.as_ref().map(|policy| &policy.document),
-            restricted: restricts && self.policy.as_ref().is_some_and(|policy| policy.public),
+            restricted: self.restricts_public() && public,
             ..Layers::default()
         }
     }
+
+    /// A public policy counts for its own account only.
+    fn restricts_public(&self) -> bool {
+        self.bucket().access_block.is_some_and(|block| block.restrict_public_buckets)
+    }
+}
+
+/// What access control lists say to a question.
+#[derive(Clone, Copy, Default)]
+struct Lists {
+    allow: bool,
+    /// One would allow it, but for this.
+    kept_off: Option<Layer>,
+}
+
+impl Lists {
+    /// What a list says.
+    ///
+    /// - `lets`: whether it lets the caller through, with or without its public grants.
+    fn of(bucket: &Bucket, acl: &Acl, lets: impl Fn(bool) -> bool) -> Self {
+        let (heeded, public) = (bucket.heeds(acl), bucket.lets_public_acls());
+        if heeded && lets(public) {
+            return Self { allow: true, kept_off: None };
+        }
+        let layer = if heeded { Layer::AccessBlock } else { Layer::Ownership };
+        Self { allow: false, kept_off: lets(true).then_some(layer) }
+    }
+}
+
+/// What a need came to.
+pub(crate) struct Ruling {
+    pub decision: Decision,
+    lists: Lists,
+    /// The version that was asked, if its own list decided.
+    asked: Option<Asked>,
 }
 
 /// One thing an operation needs to be allowed.
+#[derive(Clone, Copy)]
 pub struct Need<'n> {
     pub action: Action,
     pub resource: Resource<'n>,
@@ -62,6 +106,17 @@ struct Asked {
     key: ObjectKey,
     selector: VersionSelector,
     version: Option<VersionId>,
+}
+
+impl Asked {
+    fn of(bucket: &Bucket, key: &ObjectKey, need: &Need<'_>, version: Option<&Version>) -> Self {
+        Self {
+            bucket: bucket.name.clone(),
+            key: key.clone(),
+            selector: need.version,
+            version: version.map(|version| version.id),
+        }
+    }
 }
 
 impl<'n> Need<'n> {
@@ -181,7 +236,24 @@ impl<O: ?Sized> Permit<'_, O> {
         target: &Target,
     ) -> Result<bool> {
         let need = Need::of(action, target);
-        Ok(may(service, &self.buckets, self.caller, &need).await?.is_ok())
+        Ok(rule(service, &self.buckets, self.caller, &need).await?.decision.is_allowed())
+    }
+
+    /// Remembers why the caller may not do this, for a request that goes on without it.
+    ///
+    /// # Errors
+    /// When the object's access control list cannot be read.
+    pub async fn note_refusal(
+        &self,
+        service: &Service,
+        action: Action,
+        target: &Target,
+    ) -> Result<()> {
+        let need = Need::of(action, target);
+        let ruling = rule(service, &self.buckets, self.caller, &need).await?;
+        let why = explain(&self.buckets, self.caller, &need, &ruling);
+        service.denials.keep(&self.caller.request_id, why);
+        Ok(())
     }
 
     /// Checks that a version is the one whose own access control list let the request through.
@@ -222,22 +294,30 @@ pub(crate) async fn authorize<'c, O: Operation>(
         if let (Some(bucket), Some(expected)) = (bucket, expected)
             && bucket.owner.as_str() != expected
         {
-            return Err(Condition::AccessDenied.into());
+            return Err(not_expected(caller, bucket));
         }
     }
     let mut asked = Vec::new();
     for need in &needs {
-        match may(service, &buckets, caller, need).await? {
-            Ok(version) => asked.extend(version),
-            Err(condition) => return Err(condition.into()),
+        let ruling = rule(service, &buckets, caller, need).await?;
+        if !ruling.decision.is_allowed() {
+            let why = explain(&buckets, caller, need, &ruling);
+            return Err(Error::from(Condition::AccessDenied).because(why));
         }
+        asked.extend(ruling.asked);
     }
     Ok(Permit { caller, buckets, asked, operation: PhantomData })
 }
 
 /// The right to look at or change the users, groups, roles and policies of the caller's account.
 pub(crate) struct Granted<'c> {
+    caller: &'c Caller,
     account: &'c AccountId,
+    /// What it was given for.
+    action: Action,
+    arn: String,
+    /// What else is to be told of a change.
+    details: Vec<(&'static str, String)>,
 }
 
 impl<'c> Granted<'c> {
@@ -255,17 +335,31 @@ impl<'c> Granted<'c> {
     /// `AccessDenied`.
     pub fn give_with(caller: &'c Caller, facts: &Facts, action: Action, arn: &str) -> Result<Self> {
         let account = caller.account_id().ok_or(Condition::AccessDenied)?;
-        let context =
-            Context { owner: Some(account), ..Context::new(facts, action, Resource::Arn(arn)) };
+        let resource = Resource::Arn(arn);
+        let context = Context { owner: Some(account), ..Context::new(facts, action, resource) };
         let layers = caller.standing.join(Layers::default());
-        match evaluate(&layers, &context).is_allowed() {
-            true => Ok(Self { account }),
-            false => Err(not_authorized(facts, action, arn)),
+        let decision = evaluate(&layers, &context);
+        if decision.is_allowed() {
+            let arn = arn.to_owned();
+            return Ok(Self { caller, account, action, arn, details: Vec::new() });
         }
+        let why = Explanation::of(caller, &Question::plain(&context, &layers, decision));
+        Err(not_authorized(facts, action, arn).because(why))
     }
 
     pub fn account(&self) -> &'c AccountId {
         self.account
+    }
+
+    /// Adds what the audit trail is to tell of the change: never a secret.
+    pub fn telling(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.details.push((name, value.into()));
+        self
+    }
+
+    /// What the audit trail tells of the change.
+    pub fn audit(&self) -> AuditEntry {
+        audit::entry(self.caller, &self.action.word(), &self.arn, &self.details)
     }
 }
 
@@ -281,31 +375,109 @@ fn no_such_bucket(name: &BucketName) -> Error {
     Error::from(Condition::NoSuchBucket).field("BucketName", name.as_str())
 }
 
-/// Whether a need is met, and the version that was asked for that, if its own list decided.
-async fn may(
+/// Says what a question would come to, without an operation that asks it.
+pub(crate) async fn imagine(
+    service: &Service,
+    caller: &Caller,
+    action: Action,
+    resource: Resource<'_>,
+) -> Result<Explanation> {
+    let mut buckets = Vec::new();
+    if let Resource::Bucket(name) | Resource::Object(name, _) = resource {
+        let found = service.bucket_with_policy(name).await?;
+        let (row, policy) = found.ok_or_else(|| no_such_bucket(name))?;
+        buckets.push(Found { row, policy });
+    }
+    let need = Need::one(action, resource);
+    let ruling = rule(service, &buckets, caller, &need).await?;
+    Ok(explain(&buckets, caller, &need, &ruling))
+}
+
+/// The same of a user, group, role or managed policy of an account.
+///
+/// - `trust`: the policy of the role that is to be taken on.
+pub(crate) fn imagine_iam(
+    caller: &Caller,
+    action: Action,
+    (arn, owner): (&str, &AccountId),
+    trust: Option<&Document>,
+) -> Explanation {
+    let context = Context::new(&caller.facts, action, Resource::Arn(arn));
+    let context = Context { owner: Some(owner), ..context };
+    let layers = caller.standing.join(Layers { resource: trust, ..Layers::default() });
+    let decide = if action == Action::AssumeRole { assume } else { evaluate };
+    let decision = decide(&layers, &context);
+    let question = Question { decide, ..Question::plain(&context, &layers, decision) };
+    Explanation::of(caller, &question)
+}
+
+/// The bucket belongs to somebody else than the request says.
+fn not_expected(caller: &Caller, bucket: &Bucket) -> Error {
+    let error = Error::from(Condition::AccessDenied);
+    let why = Error::new(Condition::AccessDenied, "The request expects another bucket owner.");
+    let owner = Some(bucket.owner.clone());
+    let resource = Some(format!("arn:aws:s3:::{}", bucket.name));
+    let told = Explanation::refused(Asker::of(caller), &why, caller.facts.now_ms);
+    error.because(Explanation { owner, resource, ..told })
+}
+
+/// Decides over all policies and lists in force.
+async fn rule(
     service: &Service,
     buckets: &[Found],
     caller: &Caller,
     need: &Need<'_>,
-) -> Result<Result<Option<Asked>, Condition>> {
+) -> Result<Ruling> {
     let facts = &caller.facts;
+    let (layers, owner, lists) = layers(buckets, facts, need);
     if need.somewhere {
-        let (layers, owner) = layers(buckets, facts, need);
         let may = owner.is_some_and(|owner| might_allow(&layers, owner, facts, need.action));
-        return Ok(if may { Ok(None) } else { Err(Condition::AccessDenied) });
+        let decision = match may {
+            true => Decision::Allowed(Layer::Resource, None),
+            false => Decision::NotAllowed(layers.acl_kept_off.unwrap_or(Layer::Resource)),
+        };
+        return Ok(Ruling { decision, lists, asked: None });
     }
     let decision = decide(buckets, caller, need);
-    match (decision, need.resource) {
-        (Decision::Allowed(..), _) => Ok(Ok(None)),
-        (Decision::NotAllowed(_), Resource::Object(name, key)) => {
-            let Some(found) = Found::named(buckets, name) else {
-                return Ok(Err(Condition::AccessDenied));
-            };
-            let asked = ask_object(service, buckets, caller, found, need, key).await?;
-            Ok(asked.map(Some).ok_or(Condition::AccessDenied))
-        }
-        _ => Ok(Err(Condition::AccessDenied)),
+    if let (Decision::NotAllowed(_), Resource::Object(name, key)) = (decision, need.resource)
+        && let Some(found) = Found::named(buckets, name)
+        // No list lets others through: nothing needs to be read.
+        && acl::may_let(need.acl_action())
+    {
+        let ruling = Ruling { decision, lists, asked: None };
+        return ask_object(service, buckets, caller, (found, need, key), ruling).await;
     }
+    Ok(Ruling { decision, lists, asked: None })
+}
+
+/// Says why a need came to what it came to.
+fn explain(buckets: &[Found], caller: &Caller, need: &Need<'_>, ruling: &Ruling) -> Explanation {
+    let facts = &caller.facts;
+    let (mut layers, owner, _) = layers(buckets, facts, need);
+    layers.acl = ruling.lists.allow;
+    layers.acl_kept_off = ruling.lists.kept_off;
+    let layers = caller.standing.join(layers);
+    let Need { action, resource, version, somewhere, .. } = *need;
+    let any = ObjectKey::parse("*").ok();
+    let (resource, found) = match (resource, &any) {
+        (Resource::Bucket(name), Some(any)) if somewhere => {
+            (Resource::Object(name, any), Found::named(buckets, name))
+        }
+        (Resource::Bucket(name) | Resource::Object(name, _), _) => {
+            (resource, Found::named(buckets, name))
+        }
+        _ => (resource, None),
+    };
+    let no_public = found.is_some_and(Found::restricts_public);
+    let context = Context { facts, action, resource, version, owner };
+    let question = Question {
+        context: &context,
+        layers: &layers,
+        decision: ruling.decision,
+        wish: Wish { anywhere: somewhere, no_public },
+        decide: evaluate,
+    };
+    Explanation::of(caller, &question)
 }
 
 /// Asks the access control list of the object itself, after all else did not allow it.
@@ -313,44 +485,33 @@ async fn ask_object(
     service: &Service,
     buckets: &[Found],
     caller: &Caller,
-    found: &Found,
-    need: &Need<'_>,
-    key: &ObjectKey,
-) -> Result<Option<Asked>> {
+    (found, need, key): (&Found, &Need<'_>, &ObjectKey),
+    ruling: Ruling,
+) -> Result<Ruling> {
     let facts = &caller.facts;
     let (bucket, action) = (found.bucket(), need.acl_action());
-    // No list lets these through: nothing needs to be read.
-    if !acl::may_let(action) {
-        return Ok(None);
-    }
     let version = service.metadata.version(bucket, key, need.version).await?;
     let object = version.as_ref().filter(|version| version.object.is_some());
-    let lets = match object {
-        Some(version) => object_lets(bucket, version, facts, action),
+    let lists = match object {
+        Some(version) => object_says(bucket, version, facts, action),
         // Who may list learns that there is none.
         None if acl::is_read(action) => {
             let list = Need::one(Action::ListBucket, Resource::Bucket(&bucket.name));
-            return Ok(decide(buckets, caller, &list).is_allowed().then(|| Asked {
-                bucket: bucket.name.clone(),
-                key: key.clone(),
-                selector: need.version,
-                version: version.map(|version| version.id),
-            }));
+            let told = decide(buckets, caller, &list);
+            let asked = told.is_allowed().then(|| Asked::of(bucket, key, need, version.as_ref()));
+            let decision = if asked.is_some() { told } else { ruling.decision };
+            return Ok(Ruling { decision, asked, ..ruling });
         }
-        None => bucket_word(bucket)
-            .is_some_and(|acl| acl.lets(facts, action, Of::Object, bucket.lets_public_acls())),
+        None => word_says(bucket, facts, action),
     };
+    let lists = if ruling.lists.allow { ruling.lists } else { lists };
     let Need { action, resource, version: selector, .. } = *need;
     let context =
         Context { facts, action, resource, version: selector, owner: Some(&bucket.owner) };
-    let layers = caller.standing.join(found.layers(true));
-    let allowed = lets && evaluate(&layers, &context).is_allowed();
-    Ok(allowed.then(|| Asked {
-        bucket: bucket.name.clone(),
-        key: key.clone(),
-        selector,
-        version: version.map(|version| version.id),
-    }))
+    let layers = caller.standing.join(found.layers(lists));
+    let decision = evaluate(&layers, &context);
+    let asked = decision.is_allowed().then(|| Asked::of(bucket, key, need, version.as_ref()));
+    Ok(Ruling { decision, lists, asked })
 }
 
 /// The bucket's list, if it is one word, which counts for its objects too.
@@ -358,12 +519,20 @@ fn bucket_word(bucket: &Bucket) -> Option<&Acl> {
     bucket.acl.as_ref().filter(|acl| matches!(acl, Acl::Word(_)))
 }
 
-fn object_lets(bucket: &Bucket, version: &Version, facts: &Facts, action: Action) -> bool {
-    let public = bucket.lets_public_acls();
+/// What the bucket's word says of its objects.
+fn word_says(bucket: &Bucket, facts: &Facts, action: Action) -> Lists {
+    let lets = |acl: &Acl, public| acl.lets(facts, action, Of::Object, public);
+    let word = bucket_word(bucket);
+    word.map(|acl| Lists::of(bucket, acl, |public| lets(acl, public))).unwrap_or_default()
+}
+
+fn object_says(bucket: &Bucket, version: &Version, facts: &Facts, action: Action) -> Lists {
+    if owns(bucket, version, facts) && acl::is_about_acl(action) {
+        return Lists { allow: true, kept_off: None };
+    }
     // A bucket's list that is no word says nothing of reading its objects.
-    let acl = version.acl.as_ref().or_else(|| bucket_word(bucket));
-    acl.is_some_and(|acl| bucket.heeds(acl) && acl.lets(facts, action, Of::Object, public))
-        || owns(bucket, version, facts) && acl::is_about_acl(action)
+    let Some(acl) = &version.acl else { return word_says(bucket, facts, action) };
+    Lists::of(bucket, acl, |public| acl.lets(facts, action, Of::Object, public))
 }
 
 /// Whether the caller's account owns a version in a bucket of somebody else.
@@ -375,7 +544,7 @@ fn owns(bucket: &Bucket, version: &Version, facts: &Facts) -> bool {
 /// Decides over all policies in force.
 fn decide(buckets: &[Found], caller: &Caller, need: &Need<'_>) -> Decision {
     let facts = &caller.facts;
-    let (layers, owner) = layers(buckets, facts, need);
+    let (layers, owner, _) = layers(buckets, facts, need);
     let layers = caller.standing.join(layers);
     let Need { action, resource, version, .. } = *need;
     evaluate(&layers, &Context { facts, action, resource, version, owner })
@@ -386,17 +555,19 @@ fn layers<'b>(
     buckets: &'b [Found],
     facts: &Facts,
     need: &Need<'_>,
-) -> (Layers<'b>, Option<&'b AccountId>) {
+) -> (Layers<'b>, Option<&'b AccountId>, Lists) {
+    let nothing = || (Layers::default(), None, Lists::default());
     let (Resource::Bucket(name) | Resource::Object(name, _)) = need.resource else {
-        return (Layers::default(), None);
+        return nothing();
     };
-    let Some(found) = Found::named(buckets, name) else { return (Layers::default(), None) };
+    let Some(found) = Found::named(buckets, name) else { return nothing() };
     let bucket = found.bucket();
-    let public = bucket.lets_public_acls();
-    let acl = bucket.acl.as_ref().filter(|acl| bucket.heeds(acl)).is_some_and(|acl| {
-        let action = need.acl_action();
-        acl.lets(facts, action, Of::Bucket, public)
-            || need.somewhere && acl.lets(facts, action, Of::Object, public)
+    let action = need.acl_action();
+    let lists = bucket.acl.as_ref().map_or_else(Lists::default, |acl| {
+        Lists::of(bucket, acl, |public| {
+            acl.lets(facts, action, Of::Bucket, public)
+                || need.somewhere && acl.lets(facts, action, Of::Object, public)
+        })
     });
-    (found.layers(acl), Some(&bucket.owner))
+    (found.layers(lists), Some(&bucket.owner), lists)
 }

@@ -13,6 +13,8 @@ pub struct Caller {
     pub standing: Standing,
     /// The account behind the principal; `None` for anonymous callers and workers.
     pub account: Option<Account>,
+    /// The request it asks in, as its answer names it.
+    pub request_id: String,
     /// `x-amz-expected-bucket-owner`: refuse when the bucket belongs to somebody else.
     pub expected_owner: Option<String>,
     /// `x-amz-source-expected-bucket-owner`: the same for the source of a copy.
@@ -27,7 +29,14 @@ impl Caller {
 
     pub fn from_facts(facts: Facts, account: Option<Account>) -> Self {
         let standing = Standing::default();
-        Self { facts, standing, account, expected_owner: None, expected_source_owner: None }
+        Self {
+            facts,
+            standing,
+            account,
+            request_id: String::new(),
+            expected_owner: None,
+            expected_source_owner: None,
+        }
     }
 
     /// The account the caller belongs to.

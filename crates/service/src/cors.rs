@@ -56,7 +56,7 @@ impl Operation for PutBucketCors {
             Fault::Invalid(detail) => Error::new(Condition::InvalidRequest, detail),
         })?;
         let (kind, decide) = (DocumentKind::Cors, |_: &_| Ok(()));
-        Ok(service.metadata.set_document(bucket, kind, &self.cors, decide).await?)
+        Ok(service.metadata.set_document(bucket, kind, &self.cors, None, decide).await?)
     }
 }
 
@@ -83,6 +83,6 @@ impl Operation for DeleteBucketCors {
 
     async fn run(self, permit: Permit<'_, Self>, service: &Arc<Service>) -> Result<Self::Output> {
         let (bucket, _) = permit.bucket(&self.bucket)?;
-        Ok(service.metadata.delete_document(bucket, DocumentKind::Cors).await?)
+        Ok(service.metadata.delete_document(bucket, DocumentKind::Cors, None).await?)
     }
 }

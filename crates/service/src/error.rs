@@ -5,6 +5,8 @@ use std::{error::Error as StdError, fmt};
 use metadata::engine::EngineError;
 use model::{Condition, records::Version};
 
+use crate::explain::Explanation;
+
 /// The result of an operation.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -18,6 +20,8 @@ pub struct Error {
     pub marker: Option<Box<Version>>,
     /// Facts the answer repeats as XML elements of these names.
     pub fields: Vec<(&'static str, String)>,
+    /// For whoever is to be told why: never part of the answer.
+    pub denial: Option<Box<Explanation>>,
     /// For the log only.
     pub source: Option<Box<dyn StdError + Send + Sync>>,
 }
@@ -37,6 +41,11 @@ impl Error {
         Self { source: Some(Box::new(source)), ..Self::from(condition) }
     }
 
+    /// Adds why it was refused.
+    pub fn because(self, why: Explanation) -> Self {
+        Self { denial: Some(Box::new(why)), ..self }
+    }
+
     /// Adds an element to the answer.
     pub fn field(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.fields.push((name, value.into()));
@@ -46,7 +55,14 @@ impl Error {
 
 impl From<Condition> for Error {
     fn from(condition: Condition) -> Self {
-        Self { condition, detail: None, marker: None, fields: Vec::new(), source: None }
+        Self {
+            condition,
+            detail: None,
+            marker: None,
+            fields: Vec::new(),
+            denial: None,
+            source: None,
+        }
     }
 }
 

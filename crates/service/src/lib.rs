@@ -2,9 +2,11 @@
 //!
 //! [`Service::call`] is the one door: it authorizes an operation, then runs it.
 
+pub mod access;
 pub mod accounts;
 pub mod acls;
 mod ask;
+pub mod audit;
 mod authorize;
 pub mod body;
 pub mod buckets;
@@ -15,10 +17,12 @@ mod compiled;
 mod contents;
 pub mod copies;
 pub mod cors;
+mod denials;
 mod digest;
 pub mod disks;
 pub mod entities;
 mod error;
+pub mod explain;
 pub mod export;
 pub mod holders;
 pub mod objects;
@@ -38,7 +42,7 @@ pub use contents::ContentReader;
 pub use error::{Error, Result};
 pub use seal::opens_secret;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use blobs::{Blobs, Location};
 use metadata::Metadata;
@@ -78,6 +82,8 @@ pub struct Parts {
     pub object_ownership: Ownership,
     /// The metadata may have lost commits: what earlier starts wrote and nothing names stays.
     pub keep_unnamed: bool,
+    /// How long changes of who may do what are remembered.
+    pub audit_keep: Duration,
     /// How the store is read through in the background; `None` if it is not.
     pub scrub: Option<workers::ScrubSettings>,
     pub placement: disks::PlacementSettings,
@@ -98,6 +104,7 @@ pub struct Service {
     standings: entities::Standings,
     sessions: entities::Sessions,
     uses: entities::Uses,
+    denials: denials::Denials,
     pub(crate) keep_unnamed: bool,
     pub(crate) readers: readers::Readers,
     pub(crate) writers: readers::Writers,
@@ -106,6 +113,7 @@ pub struct Service {
     pub(crate) unnamed: contents::Unnamed,
     pub(crate) garbage_queued: Notify,
     pub(crate) checks: check::Checks,
+    pub(crate) audit_keep: Duration,
     pub(crate) scrub: Option<workers::ScrubSettings>,
     pub(crate) placement: disks::PlacementSettings,
     pub(crate) key_files: Arc<dyn holders::KeyFiles>,
@@ -121,6 +129,7 @@ impl Service {
         let Parts { metadata, blobs, clock, entropy, .. } = parts;
         let Parts { block_public_access, object_ownership, .. } = parts;
         let Parts { master_key, regions, keep_unnamed, scrub, placement, key_files, .. } = parts;
+        let audit_keep = parts.audit_keep;
         if regions.is_empty() {
             return Err(Error::new(model::Condition::Internal, "no region is configured"));
         }
@@ -137,6 +146,7 @@ impl Service {
             standings: entities::Standings::default(),
             sessions: entities::Sessions::default(),
             uses: entities::Uses::default(),
+            denials: denials::Denials::default(),
             keep_unnamed,
             readers: readers::Readers::default(),
             writers: readers::Writers::default(),
@@ -144,6 +154,7 @@ impl Service {
             unnamed: contents::Unnamed::default(),
             garbage_queued: Notify::new(),
             checks: check::Checks::default(),
+            audit_keep,
             scrub,
             placement,
             key_files,

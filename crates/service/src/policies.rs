@@ -168,7 +168,8 @@ impl Operation for PutBucketPolicy {
             if public && blocked { Err(Condition::PublicPolicyBlocked) } else { Ok(()) }
         };
         let kind = DocumentKind::Policy;
-        Ok(service.metadata.set_document(bucket, kind, &self.text, decide).await?)
+        let by = permit.audit(Action::PutBucketPolicy, &bucket.name);
+        Ok(service.metadata.set_document(bucket, kind, &self.text, Some(&by), decide).await?)
     }
 }
 
@@ -195,7 +196,8 @@ impl Operation for DeleteBucketPolicy {
 
     async fn run(self, permit: Permit<'_, Self>, service: &Arc<Service>) -> Result<Self::Output> {
         let (bucket, _) = permit.bucket(&self.bucket)?;
-        Ok(service.metadata.delete_document(bucket, DocumentKind::Policy).await?)
+        let by = permit.audit(Action::DeleteBucketPolicy, &bucket.name);
+        Ok(service.metadata.delete_document(bucket, DocumentKind::Policy, Some(&by)).await?)
     }
 }
 
@@ -232,6 +234,11 @@ impl Operation for PutAccessBlock {
 
     async fn run(self, permit: Permit<'_, Self>, service: &Arc<Service>) -> Result<Self::Output> {
         let (bucket, _) = permit.bucket(&self.bucket)?;
-        Ok(service.metadata.set_access_block(bucket, self.access_block).await?)
+        let block = match self.access_block {
+            None => "none".to_owned(),
+            Some(block) => format!("{block:?}"),
+        };
+        let by = permit.audit_with(self.action, &bucket.name, &[("AccessBlock", block)]);
+        Ok(service.metadata.set_access_block(bucket, self.access_block, &by).await?)
     }
 }

@@ -132,6 +132,7 @@ async fn service() -> Arc<Service> {
         object_ownership: model::acl::Ownership::BucketOwnerEnforced,
         keep_unnamed: false,
         scrub: None,
+        audit_keep: std::time::Duration::from_secs(86_400),
         placement: PlacementSettings { bytes_per_second_max: u64::MAX },
         key_files: Arc::new(NoKeyFiles),
     });

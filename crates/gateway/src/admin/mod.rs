@@ -1,10 +1,13 @@
 //! What is ours alone, under `/_larder/`: no bucket can be named so. Requests are signed with
 //! S3 V4 by keys of the root account and answered in JSON.
 
+mod access;
 mod accounts;
+mod audit;
 mod buckets;
 mod check;
 mod disks;
+pub mod explain;
 mod export;
 
 pub use check::report_json;
@@ -27,17 +30,15 @@ pub fn is_ours(address: &Address) -> bool {
     address.style == Style::Path && address.bucket.as_deref() == Some("_larder")
 }
 
-/// Lets only keys of the root account through.
+/// Lets only keys of the root account through, and of others to what asks for their rights itself.
 ///
 /// # Errors
 /// `AccessDenied`.
 pub fn permit(request: &Request) -> Result<()> {
     let scheme = request.verified.as_ref().map(|verified| verified.scheme);
-    if request.caller.facts.root && scheme == Some(Scheme::S3V4) {
-        Ok(())
-    } else {
-        Err(Condition::AccessDenied.into())
-    }
+    let path = request.address.key.as_deref().unwrap_or_default();
+    let may = request.caller.facts.root || path.starts_with(explain::PREFIX);
+    if may && scheme == Some(Scheme::S3V4) { Ok(()) } else { Err(Condition::AccessDenied.into()) }
 }
 
 /// Answers a request under `/_larder/`.
@@ -54,13 +55,21 @@ pub async fn reply(request: &mut Request, gateway: &Gateway) -> Result<Reply> {
         (&Method::POST, "accounts") => accounts::create(request, service).await,
         (&Method::GET, "check") => check::report(request, service).await,
         (&Method::POST, "check") => check::start(request, service).await,
+        (&Method::POST, "access/simulate") => access::simulate(request, service).await,
+        (&Method::POST, "access/who-can") => access::who_can(request, service).await,
+        (&Method::POST, "audit") => audit::read(request, service).await,
         (&Method::GET, "export") => export::read(request, service).await,
         (&Method::GET, "disks") => disks::list(request, service).await,
         (&Method::POST, "disks") => disks::add(request, service).await,
-        (&Method::GET, path) => match path.strip_prefix("buckets/") {
-            Some(name) => buckets::show(request, service, name).await,
-            None => Err(Condition::MethodNotAllowed.into()),
-        },
+        (&Method::GET, path) => {
+            if let Some(name) = path.strip_prefix("buckets/") {
+                buckets::show(request, service, name).await
+            } else if let Some(id) = path.strip_prefix(explain::PREFIX) {
+                explain::show(request, service, id).await
+            } else {
+                Err(Condition::MethodNotAllowed.into())
+            }
+        }
         (&Method::POST, path) => match path.split_once('/') {
             Some(("disks", path)) => disks::change(request, service, path).await,
             Some(("buckets", name)) => buckets::set(request, service, name).await,

@@ -7,6 +7,7 @@
 mod entities;
 mod errors;
 mod form;
+pub mod json;
 mod keys;
 mod listing;
 mod page;
@@ -95,9 +96,10 @@ pub async fn reply(request: &Request, form: &Form, service: &Arc<Service>) -> Re
     let call = Call { action, form, caller: &caller, service };
     call.run(&mut document).await?;
     document.close();
-    document.open("ResponseMetadata").text("RequestId", &request.id).close();
+    let id = &request.caller.request_id;
+    document.open("ResponseMetadata").text("RequestId", id).close();
     let mut reply = xml(200, document.finish());
-    reply.add("x-amzn-requestid", &request.id);
+    reply.add("x-amzn-requestid", id);
     Ok(reply)
 }
 

@@ -4,7 +4,7 @@ use model::policy::Action;
 use service::entities::Simulation;
 
 use super::Call;
-use crate::{wire::Result, xml::Writer};
+use crate::{admin::explain, wire::Result, xml::Writer};
 
 impl Call<'_> {
     pub(super) async fn simulate(&self, xml: &mut Writer) -> Result<()> {
@@ -33,9 +33,21 @@ impl Call<'_> {
         page.write(xml, "EvaluationResults", |xml, (answer, _)| {
             xml.text("EvalActionName", answer.action);
             xml.text("EvalResourceName", answer.resource);
-            xml.text("EvalDecision", answer.decision);
-            xml.open("MatchedStatements").close();
-            xml.open("MissingContextValues").close();
+            xml.text("EvalDecision", answer.decision.map_or("implicitDeny", explain::word));
+            xml.open("MatchedStatements");
+            for matched in answer.matched {
+                xml.open("member").text("SourcePolicyId", matched.policy);
+                xml.text("SourcePolicyType", matched.kind).close();
+            }
+            xml.close().open("MissingContextValues");
+            answer.missing.iter().for_each(|key| {
+                xml.text("member", key);
+            });
+            xml.close();
+            if let Some(allows) = answer.boundary {
+                xml.open("PermissionsBoundaryDecisionDetail");
+                xml.flag("AllowedByPermissionsBoundary", allows).close();
+            }
         });
         Ok(())
     }

@@ -58,7 +58,6 @@ pub fn try_request(
         verified: None,
         payload: signature::unsigned_payload(&map, dialect).ok()?,
         headers: map,
-        id: "0123456789ABCDEF01234567".to_owned(),
         secure: false,
         presence: Arc::new(Presence { region: "us-east-1".to_owned(), public_url: None }),
         arriving: Some(Arriving::new(payload, true, Patience::default(), received, None)),

@@ -173,7 +173,7 @@ impl Committer {
                 answers.push((answer, Err(CommitError::NoSpace)));
                 continue;
             }
-            match resolve(commit, &overlay) {
+            match resolve(commit, &overlay, sequence + 1) {
                 Ok(changes) if changes.is_empty() => answers.push((answer, Ok(sequence))),
                 Ok(changes) => {
                     sequence += 1;
@@ -412,8 +412,9 @@ fn journal_size(commit: &Commit) -> usize {
     let puts: usize = commit.put.iter().map(|(key, value)| key.len() + value.len()).sum();
     let deletes: usize = commit.delete.iter().map(Vec::len).sum();
     let adds: usize = commit.add.iter().map(|add| add.key.len() + 8).sum();
+    let appends: usize = commit.append.iter().map(|(key, value)| key.len() + 8 + value.len()).sum();
     let overhead = RECORD_OVERHEAD_BYTES + commit.changes() * CHANGE_OVERHEAD_BYTES;
-    puts + deletes + adds + overhead
+    puts + deletes + adds + appends + overhead
 }
 
 pub fn random() -> u64 {

@@ -20,6 +20,7 @@ const STEPS: usize = 300;
 /// Runs everything, each part on a new engine.
 pub async fn conformance<E: Engine, F: Future<Output = E>>(make: impl Fn() -> F) {
     rows_are_written_read_and_removed(make().await).await;
+    appended_rows_stand_in_the_order_of_commits(make().await).await;
     pages_cover_a_range_in_both_directions(make().await).await;
     expectations_guard(make().await).await;
     adds_are_bounded(make().await).await;
@@ -76,6 +77,41 @@ async fn rows_are_written_read_and_removed(engine: impl Engine) {
     assert_eq!(engine.get(b"a").await.unwrap(), None);
     let checked = engine.commit(Commit::default()).await.unwrap();
     assert_eq!(checked, third, "a commit without changes takes no number");
+}
+
+/// Method: many tasks append and change one row at once; the row's last value is the last appended.
+async fn appended_rows_stand_in_the_order_of_commits(engine: impl Engine) {
+    let engine = Arc::new(engine);
+    let tasks = (0..8_u8).map(|task| {
+        let engine = Arc::clone(&engine);
+        tokio::spawn(async move {
+            let mut numbers = Vec::new();
+            for number in 0..20_u8 {
+                let value = vec![task, number];
+                let append = vec![(b"log/".to_vec(), value.clone())];
+                let commit =
+                    Commit { append, put: vec![(b"last".to_vec(), value)], ..Commit::default() };
+                numbers.push(engine.commit(commit).await.unwrap());
+            }
+            numbers
+        })
+    });
+    let mut numbers: Vec<Sequence> = Vec::new();
+    for task in tasks.collect::<Vec<_>>() {
+        numbers.extend(task.await.unwrap());
+    }
+    numbers.sort_unstable();
+    let range = ScanRange { start: b"log/".to_vec(), end: b"log0".to_vec() };
+    let page = engine.scan(&range, PAGE_ROWS_MAX, Direction::Forward).await.unwrap();
+    let keys: Vec<_> = page.rows.iter().map(|(key, _)| key.clone()).collect();
+    let key = |number: &Sequence| [&b"log/"[..], &number.to_be_bytes()].concat();
+    assert_eq!(keys, numbers.iter().map(key).collect::<Vec<_>>());
+    assert!(page.rows.iter().zip(&numbers).all(|((_, row), number)| row.version == *number));
+    let last = engine.get(b"last").await.unwrap().map(|row| row.value);
+    assert_eq!(last, page.rows.last().map(|(_, row)| row.value.clone()));
+    let twice = vec![(b"log/".to_vec(), vec![1]); 2];
+    let refused = engine.commit(Commit { append: twice, ..Commit::default() }).await;
+    assert!(matches!(refused, Err(CommitError::DuplicateKey { .. })));
 }
 
 async fn pages_cover_a_range_in_both_directions(engine: impl Engine) {

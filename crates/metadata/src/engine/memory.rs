@@ -102,7 +102,7 @@ impl Engine for Memory {
         if state.closed {
             return Err(EngineError::Closed.into());
         }
-        let changes = resolve(commit, &*state)?;
+        let changes = resolve(commit, &*state, state.sequence + 1)?;
         if changes.is_empty() {
             return Ok(state.sequence);
         }

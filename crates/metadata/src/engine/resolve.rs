@@ -1,7 +1,9 @@
 //! Judges a commit against what is stored, and turns its adds into absolute values. Shared by the
 //! engines of this crate, so that they cannot differ in it.
 
-use super::{Add, Commit, CommitError, EngineError, Expect, Row, ScanRange, read_counter};
+use super::{
+    Add, Commit, CommitError, EngineError, Expect, Row, ScanRange, Sequence, read_counter,
+};
 
 /// What a commit is judged against.
 pub(crate) trait View {
@@ -13,7 +15,13 @@ pub(crate) trait View {
 pub(crate) type Change = (Vec<u8>, Option<Vec<u8>>);
 
 /// The absolute changes of `commit`, if all it expects holds in `view`.
-pub(crate) fn resolve(commit: Commit, view: &impl View) -> Result<Vec<Change>, CommitError> {
+///
+/// - `number`: what it gets if it has changes.
+pub(crate) fn resolve(
+    commit: Commit,
+    view: &impl View,
+    number: Sequence,
+) -> Result<Vec<Change>, CommitError> {
     for expect in &commit.expect {
         if let Some(key) = broken(expect, view)? {
             return Err(CommitError::Conflict { key: key.to_vec() });
@@ -26,6 +34,10 @@ pub(crate) fn resolve(commit: Commit, view: &impl View) -> Result<Vec<Change>, C
     }
     changes.extend(commit.put.into_iter().map(|(key, value)| (key, Some(value))));
     changes.extend(commit.delete.into_iter().map(|key| (key, None)));
+    changes.extend(commit.append.into_iter().map(|(mut key, value)| {
+        key.extend_from_slice(&number.to_be_bytes());
+        (key, Some(value))
+    }));
     Ok(changes)
 }
 

@@ -59,7 +59,10 @@ impl Fixture {
             created_ms: 0,
             root: false,
         };
-        metadata.create_account(&account, &[]).await.expect("an account");
+        metadata
+            .create_account(&account, &[], &model::audit::AuditEntry::default())
+            .await
+            .expect("an account");
         let wanted = Bucket {
             id: BucketId(0),
             name: BucketName::parse("bucket").expect("a name"),

@@ -56,6 +56,7 @@ actions! {
         AdminAccounts "" ""
         AdminStore "" ""
         DescribeRegions "" "DescribeRegions"
+        Explain "" ""
         GetAccountPublicAccessBlock "GetAccountPublicAccessBlock" "GetPublicAccessBlock"
         ListAllMyBuckets "ListAllMyBuckets" "ListBuckets"
         ListUserResources "" "ListUserResources"

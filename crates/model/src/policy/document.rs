@@ -7,6 +7,7 @@ use super::{
     action::{ACTIONS, Action, Vocabulary, named},
     condition::{self, Condition},
     json::Json,
+    keys::Key,
     principals::{self, Naming, Principals, Who},
     wildcard::{Pattern, Reading},
 };
@@ -68,6 +69,16 @@ pub struct Statement {
     pub unknown_actions: Vec<String>,
 }
 
+/// Whether a statement applies to a question about one of its actions.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Fit<'s> {
+    Applies(Naming),
+    OtherPrincipal,
+    OtherResource,
+    /// The first of its conditions that does not hold.
+    Unmet(&'s Condition),
+}
+
 /// A whole policy.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Document {
@@ -121,6 +132,17 @@ impl Document {
             return Err(format!("Policies have at most {POLICY_VALUES_MAX} values"));
         }
         Ok(Self::of(language, statements))
+    }
+
+    /// The statements of several documents as one.
+    pub(super) fn joined<'d>(documents: impl Iterator<Item = &'d Self>) -> Self {
+        let mut language = None;
+        let mut statements = Vec::new();
+        for document in documents {
+            language = language.or(Some(document.language));
+            statements.extend(document.statements.iter().cloned());
+        }
+        Self::of(language.unwrap_or(Language::Aws { variables: true }), statements)
     }
 
     fn of(language: Language, statements: Vec<Statement>) -> Self {
@@ -357,16 +379,28 @@ fn path(word: &str, language: Language) -> Option<&str> {
 impl Statement {
     /// Actions are decided by the index already; these are the rest. `path` is `bucket/key` of the
     /// question, made when it is first needed.
-    pub(super) fn naming(&self, context: &Context<'_>, path: &mut Option<String>) -> Naming {
+    pub(super) fn fit(&self, context: &Context<'_>, path: &mut Option<String>) -> Fit<'_> {
         let naming = self.principals.names(context.facts);
-        if naming == Naming::None || !self.resources.include(context, path) {
-            return Naming::None;
-        }
         let owner = context.owner.filter(|_| self.spares_owner);
-        if owner.is_some() && owner == context.facts.principal.account() {
-            return Naming::None;
+        let spared = owner.is_some() && owner == context.facts.principal.account();
+        if naming == Naming::None || spared {
+            return Fit::OtherPrincipal;
         }
-        if self.conditions.iter().all(|it| it.holds(context)) { naming } else { Naming::None }
+        if !self.resources.include(context, path) {
+            return Fit::OtherResource;
+        }
+        match self.conditions.iter().find(|it| !it.holds(context)) {
+            Some(condition) => Fit::Unmet(condition),
+            None => Fit::Applies(naming),
+        }
+    }
+
+    /// How exactly it names the principal, if it applies.
+    pub(super) fn naming(&self, context: &Context<'_>, path: &mut Option<String>) -> Naming {
+        match self.fit(context, path) {
+            Fit::Applies(naming) => naming,
+            Fit::OtherPrincipal | Fit::OtherResource | Fit::Unmet(_) => Naming::None,
+        }
     }
 
     /// How many things it has to compare with.
@@ -376,6 +410,16 @@ impl Statement {
             + self.resources.patterns.len()
             + self.resources.arns.len()
             + conditions.sum::<usize>()
+    }
+
+    /// Everything it asks of a request.
+    pub fn asks(&self) -> impl Iterator<Item = &Key> {
+        let resources = self.resources.patterns.iter().chain(&self.resources.arns);
+        let conditions = self.conditions.iter().flat_map(|condition| {
+            let variables = condition.test.patterns().into_iter().flat_map(Pattern::variables);
+            std::iter::once(&condition.key).chain(variables)
+        });
+        resources.flat_map(Pattern::variables).chain(conditions)
     }
 
     /// Everybody it names.

@@ -24,6 +24,8 @@ pub struct Layers<'l> {
     pub restricted: bool,
     /// An access control list lets the caller do this.
     pub acl: bool,
+    /// One would, but for this: the object ownership or the public access block.
+    pub acl_kept_off: Option<Layer>,
 }
 
 /// Where a decision comes from.
@@ -37,15 +39,22 @@ pub enum Layer {
     Resource,
     /// An access control list.
     Acl,
+    /// The object ownership of the bucket, where an access control list would allow it.
+    Ownership,
+    /// The public access block, where a public policy or access control list would allow it.
+    AccessBlock,
 }
 
 /// Whether the trust policy of a role, which stands in `layers.resource`, and the caller's own
 /// policies let it be taken on. The role's own account too needs the trust policy's leave.
-pub fn may_assume(layers: &Layers<'_>, context: &Context<'_>) -> bool {
+pub fn assume(layers: &Layers<'_>, context: &Context<'_>) -> Decision {
     let trusts = layers
         .resource
         .is_some_and(|trust| ask(trust, context, &mut None, Naming::Itself).allow.is_some());
-    trusts && evaluate(layers, context).is_allowed()
+    match evaluate(layers, context) {
+        Decision::Allowed(..) if !trusts => Decision::NotAllowed(Layer::Resource),
+        decision => decision,
+    }
 }
 
 /// What the layers lead to, and which of them decided.
@@ -70,39 +79,19 @@ impl Decision {
         matches!(self, Self::Allowed(..))
     }
 
-    /// One sentence on why, for an operator.
-    pub fn explain(self, layers: &Layers<'_>, context: &Context<'_>) -> String {
-        let action = context.action.word();
-        let statement = |layer: Layer, place: Place| {
-            let document = match layer {
-                Layer::Account | Layer::Acl => None,
-                Layer::Identity => {
-                    layers.identity.get(usize::from(place.document)).map(Arc::as_ref)
-                }
-                Layer::Boundary => layers.boundary,
-                Layer::Session => {
-                    let session = layers.session.unwrap_or_default();
-                    session.get(usize::from(place.document)).map(Arc::as_ref)
-                }
-                Layer::Resource => layers.resource,
-            };
-            let statement = document.and_then(|it| it.statements.get(usize::from(place.statement)));
-            match statement.and_then(|statement| statement.id.as_deref()) {
-                Some(id) => format!("statement {id}"),
-                None => format!("statement number {}", place.statement + 1),
-            }
-        };
+    /// The layer that decided.
+    pub const fn layer(self) -> Layer {
         match self {
-            Self::Allowed(layer, None) => format!("{action} is allowed by {}", layer.name()),
-            Self::Allowed(layer, Some(place)) => {
-                let statement = statement(layer, place);
-                format!("{action} is allowed by {statement} of {}", layer.name())
-            }
-            Self::Denied(layer, place) => {
-                let statement = statement(layer, place);
-                format!("{action} is denied by {statement} of {}", layer.name())
-            }
-            Self::NotAllowed(layer) => format!("{action} is not allowed by {}", layer.name()),
+            Self::Allowed(layer, _) | Self::Denied(layer, _) | Self::NotAllowed(layer) => layer,
+        }
+    }
+
+    /// The statement that decided.
+    pub const fn place(self) -> Option<Place> {
+        match self {
+            Self::Allowed(_, place) => place,
+            Self::Denied(_, place) => Some(place),
+            Self::NotAllowed(_) => None,
         }
     }
 }
@@ -116,6 +105,16 @@ impl Layer {
             Self::Session => "the session policy",
             Self::Resource => "the bucket policy",
             Self::Acl => "an access control list",
+            Self::Ownership => "the object ownership of the bucket",
+            Self::AccessBlock => "the public access block",
+        }
+    }
+
+    /// Whether it belongs to what is asked for, not to whoever asks.
+    pub const fn is_of_resource(self) -> bool {
+        match self {
+            Self::Resource | Self::Acl | Self::Ownership | Self::AccessBlock => true,
+            Self::Account | Self::Identity | Self::Boundary | Self::Session => false,
         }
     }
 }
@@ -184,14 +183,7 @@ pub fn evaluate(layers: &Layers<'_>, context: &Context<'_>) -> Decision {
 fn decide(layers: &Layers<'_>, context: &Context<'_>) -> Result<Decision, Decision> {
     let principal = &context.facts.principal;
     let path = &mut None;
-    let account = principal.account();
-    let own = match context.resource {
-        // At the account's own level nobody else has a say.
-        Resource::Service | Resource::New(_) => true,
-        Resource::Bucket(_) | Resource::Object(..) | Resource::Arn(_) => {
-            account.is_some() && context.owner == account
-        }
-    };
+    let own = is_own(context);
     let enough = match principal {
         // It is allowed anyway: only denials count.
         Principal::Account(_) if own => Naming::None,
@@ -208,8 +200,9 @@ fn decide(layers: &Layers<'_>, context: &Context<'_>) -> Result<Decision, Decisi
         resource = None;
     }
     let mut granted = resource.and_then(|said| said.allow);
-    if layers.restricted && !own {
-        granted = None;
+    let mut nobody = Decision::NotAllowed(layers.acl_kept_off.unwrap_or(Layer::Resource));
+    if layers.restricted && !own && granted.take().is_some() {
+        nobody = Decision::NotAllowed(Layer::AccessBlock);
     }
     let granted_place = granted.map(|(_, statement)| Place { document: 0, statement });
     let naming = granted.map_or(Naming::None, |(naming, _)| naming);
@@ -219,7 +212,7 @@ fn decide(layers: &Layers<'_>, context: &Context<'_>) -> Result<Decision, Decisi
         Principal::System(_) => return Ok(Decision::NotAllowed(Layer::Account)),
         Principal::Anonymous if granted.is_some() => return Ok(by_resource),
         Principal::Anonymous if layers.acl => return Ok(by_acl),
-        Principal::Anonymous => return Ok(Decision::NotAllowed(Layer::Resource)),
+        Principal::Anonymous => return Ok(nobody),
         Principal::Account(_) => (Some(None), Layer::Account),
         Principal::User { .. } | Principal::Session { .. } | Principal::Federated { .. } => {
             let documents = layers.identity.iter().map(Arc::as_ref);
@@ -244,12 +237,24 @@ fn decide(layers: &Layers<'_>, context: &Context<'_>) -> Result<Decision, Decisi
         });
     }
     Ok(match (granted, identity, limit) {
-        (None, ..) if !layers.acl => Decision::NotAllowed(Layer::Resource),
+        (None, ..) if !layers.acl => nobody,
         (_, None, _) => Decision::NotAllowed(layer),
         (_, _, Some(limit)) => limit,
         (Some(_), Some(_), None) => by_resource,
         (None, Some(_), None) => by_acl,
     })
+}
+
+/// Whether what is asked for belongs to the principal's account.
+fn is_own(context: &Context<'_>) -> bool {
+    let account = context.facts.principal.account();
+    match context.resource {
+        // At the account's own level nobody else has a say.
+        Resource::Service | Resource::New(_) => true,
+        Resource::Bucket(_) | Resource::Object(..) | Resource::Arn(_) => {
+            account.is_some() && context.owner == account
+        }
+    }
 }
 
 /// The layer that restricts the principal and does not allow this, if there is one.

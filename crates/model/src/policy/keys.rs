@@ -100,6 +100,33 @@ impl Key {
     pub const LISTING: &'static [(&'static str, Self)] =
         &[("prefix", Self::Prefix), ("delimiter", Self::Delimiter), ("max-keys", Self::MaxKeys)];
 
+    /// As a policy names it.
+    pub fn name(&self) -> Cow<'_, str> {
+        match self {
+            Self::PrincipalTag(tag) => format!("aws:PrincipalTag/{tag}").into(),
+            Self::ExistingObjectTag(tag) => format!("s3:ExistingObjectTag/{tag}").into(),
+            Self::RequestObjectTag(tag) => format!("s3:RequestObjectTag/{tag}").into(),
+            Self::Unknown(name) => name.into(),
+            known => {
+                let found = WORDS.iter().find(|(_, key)| key == known);
+                found.map_or("", |(word, _)| word).into()
+            }
+        }
+    }
+
+    /// What of a value may be shown: the address of a page may hold what opens it.
+    pub fn shown(&self, value: String) -> String {
+        match (self, value.split_once('?')) {
+            (Self::Referer, Some((page, _))) => format!("{page}?…"),
+            _ => value,
+        }
+    }
+
+    /// Whether its value is known to few: it is not shown to others.
+    pub const fn is_secret(&self) -> bool {
+        matches!(self, Self::ExternalId)
+    }
+
     /// The key of this name, in any case of letters; the names of tags keep theirs.
     pub fn parse(name: &str) -> Self {
         if let Some((_, key)) = WORDS.iter().find(|(word, _)| word.eq_ignore_ascii_case(name)) {

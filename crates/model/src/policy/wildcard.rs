@@ -159,6 +159,14 @@ impl Pattern {
         self.pieces.is_none() && self.rest.is_empty()
     }
 
+    /// What its variables ask about.
+    pub fn variables(&self) -> impl Iterator<Item = &Key> {
+        self.pieces.as_deref().unwrap_or_default().iter().filter_map(|piece| match piece {
+            Piece::Variable(key, _) => Some(key),
+            Piece::Token(_) => None,
+        })
+    }
+
     /// The first variable that nothing is ever known of.
     pub fn unknown_variable(&self) -> Option<&str> {
         let pieces = self.pieces.as_deref().unwrap_or_default();

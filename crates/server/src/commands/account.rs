@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 
 use crate::cli::{Account, CreateAccount, Remote};
-use crate::client::ask;
+use crate::client::{ask, escaped};
 
 const PATH: &str = "/_larder/accounts";
 
@@ -23,14 +23,7 @@ pub fn run(command: &Account) -> Result<()> {
             show(remote, &answer)
         }
         Account::Delete(delete) => {
-            let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'~');
-            let mut id = String::new();
-            for byte in delete.id.bytes() {
-                let _ = match plain(byte) {
-                    true => write!(id, "{}", char::from(byte)),
-                    false => write!(id, "%{byte:02X}"),
-                };
-            }
+            let id = escaped(&delete.id);
             ask(&delete.remote, "DELETE", &format!("{PATH}/{id}"), b"").map(drop)
         }
     }

@@ -1,13 +1,17 @@
 //! What each command does.
 
+mod access;
 mod account;
+mod audit;
 mod bucket;
 mod check;
 mod disk;
 mod doctor;
 mod env;
+mod explain;
 mod export;
 mod health;
+mod identities;
 mod import;
 mod operations;
 mod serve;
@@ -32,6 +36,13 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Export(arguments) => export::run(arguments).map(succeeded),
         Command::Import(arguments) => import::run(arguments).map(succeeded),
         Command::Account(account) => account::run(&account).map(succeeded),
+        Command::User(it) => identities::user(&it).map(succeeded),
+        Command::Group(it) => identities::group(&it).map(succeeded),
+        Command::Role(it) => identities::role(&it).map(succeeded),
+        Command::Policy(it) => identities::policy(&it).map(succeeded),
+        Command::Access(it) => access::run(&it).map(succeeded),
+        Command::Audit(it) => audit::run(&it).map(succeeded),
+        Command::Explain(it) => explain::run(&it).map(succeeded),
         Command::Bucket(bucket) => bucket::run(&bucket).map(succeeded),
         Command::Disk(disk) => disk::run(&disk).map(succeeded),
         Command::Health(remote) => Ok(health::run(&remote)),
@@ -55,6 +66,16 @@ fn text<'v>(value: &'v Value, name: &str) -> &'v str {
 /// A field of an answer, zero if it is not there.
 fn number(value: &Value, name: &str) -> u64 {
     value.get(name).and_then(Value::as_u64).unwrap_or_default()
+}
+
+/// Prints an answer as it is.
+fn print_json(answer: &Value) -> Result<()> {
+    print(&format!("{}\n", serde_json::to_string_pretty(answer)?))
+}
+
+/// The entries of a list in an answer.
+fn list<'v>(value: &'v Value, name: &str) -> &'v [Value] {
+    value.get(name).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
 }
 
 /// Prints to standard output. A reader that went away is no reason to fail.

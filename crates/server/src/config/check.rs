@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::net::SocketAddr;
 
 use metadata::METADATA_DIRECTORIES_MAX;
-use model::limits::{BODY_BYTES_PER_SECOND_MIN_MAX, BODY_IDLE_SECONDS_MAX};
+use model::limits::{AUDIT_KEEP_DAYS_MAX, BODY_BYTES_PER_SECOND_MIN_MAX, BODY_IDLE_SECONDS_MAX};
 use model::names::AccountId;
 
 use crate::config::directory::is_name;
@@ -42,6 +42,9 @@ impl Config {
         }
         if scrub.bytes_per_second_min > scrub.bytes_per_second_max {
             faults.push("scrub.bytes_per_second_min is above scrub.bytes_per_second_max".into());
+        }
+        if !(1..=AUDIT_KEEP_DAYS_MAX).contains(&self.audit.keep_days) {
+            faults.push(format!("audit.keep_days: between 1 and {AUDIT_KEEP_DAYS_MAX}"));
         }
         if self.placement.bytes_per_second_max == 0 {
             faults.push("placement.bytes_per_second_max: 0 would move nothing ever".into());

@@ -31,6 +31,7 @@ pub struct Config {
     pub buckets: Buckets,
     pub scrub: Scrub,
     pub placement: Placement,
+    pub audit: Audit,
     pub root: Root,
     pub log: Log,
     pub account: Vec<Account>,
@@ -106,6 +107,12 @@ pub struct Scrub {
 #[serde(default, deny_unknown_fields)]
 pub struct Placement {
     pub bytes_per_second_max: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Audit {
+    pub keep_days: u64,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
@@ -203,6 +210,12 @@ impl Default for Buckets {
 impl Default for Placement {
     fn default() -> Self {
         Self { bytes_per_second_max: 128 << 20 }
+    }
+}
+
+impl Default for Audit {
+    fn default() -> Self {
+        Self { keep_days: limits::AUDIT_KEEP_DAYS }
     }
 }
 

@@ -44,6 +44,7 @@ const SECTIONS: &[(&str, &str)] = &[
         "Reading the whole store in the background, to find rot while other copies are good.",
     ),
     ("placement", "Moving blobs when directories come and go or the number of copies changes."),
+    ("audit", "Who changed accounts, users, roles, policies, keys and the access to buckets."),
     ("root", "The key pair of the root account. Without it one is made at the first start."),
     ("log", "What goes to standard error."),
 ];
@@ -142,6 +143,7 @@ const SETTINGS: &[Setting] = &[
         "And at most so fast, even if the period then does not suffice.",
     ),
     setting("placement.bytes_per_second_max", "So much is written for it at most."),
+    setting("audit.keep_days", "It is remembered for so many days."),
     setting("root.access_key", "Access key of the root account.").variable(cli::ROOT_ACCESS_KEY),
     setting("root.secret_key", "Secret key of the root account.").variable(cli::ROOT_SECRET_KEY),
     setting("log.format", "text for people, json for machines."),

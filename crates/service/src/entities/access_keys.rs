@@ -50,6 +50,7 @@ impl Service {
     pub async fn create_access_key(&self, caller: &Caller, user: Option<&str>) -> Result<KeyShown> {
         let (granted, user) = self.holder(caller, Action::CreateAccessKey, user).await?;
         let (name, secret) = self.new_user_keys("AKIA");
+        let granted = granted.telling("AccessKeyId", &name);
         let key = AccessKey {
             access_key: name.clone(),
             account: granted.account().clone(),
@@ -103,6 +104,8 @@ impl Service {
         (name, active): (&str, bool),
     ) -> Result<()> {
         let (granted, user) = self.holder(caller, Action::UpdateAccessKey, user).await?;
+        let status = if active { "Active" } else { "Inactive" };
+        let granted = granted.telling("AccessKeyId", name).telling("Status", status);
         granted
             .change(self, async |changes| {
                 let mut key = self.key_of(&granted, user.as_deref(), name).await?;
@@ -125,6 +128,7 @@ impl Service {
         name: &str,
     ) -> Result<()> {
         let (granted, user) = self.holder(caller, Action::DeleteAccessKey, user).await?;
+        let granted = granted.telling("AccessKeyId", name);
         granted
             .change(self, async |changes| {
                 let key = self.key_of(&granted, user.as_deref(), name).await?;

@@ -32,6 +32,7 @@ impl Service {
             }
         };
         let granted = self.on_entity(caller, of_kind(kind, actions), kind, name).await?;
+        let granted = granted.telling("PolicyArn", arn);
         granted
             .alter(self, kind, name, async |entity| {
                 let before = entity.attached.len();
@@ -94,6 +95,7 @@ impl Service {
             ],
         };
         let granted = self.on_entity(caller, of_kind(kind, actions), kind, name).await?;
+        let granted = granted.telling("PermissionsBoundary", arn.unwrap_or_default());
         granted
             .alter(self, kind, name, async |entity| {
                 match arn {

@@ -13,7 +13,7 @@ use super::{
     arn::{check_entity_name, check_path},
     check_document,
 };
-use crate::{Error, Result, Service, accounts::check_keys};
+use crate::{Error, Result, Service, accounts::check_keys, audit};
 
 /// A user as declared; what is absent is made up at random.
 #[derive(Clone, Debug, Default)]
@@ -107,8 +107,11 @@ impl Service {
                 return Err(Error::new(Condition::NoSuchEntity, detail));
             }
         }
+        let told: Vec<_> = user.keys.iter().map(|name| ("AccessKeyId", name.clone())).collect();
+        let arn = user.arn(account, EntityKind::User);
+        let by = audit::entry(&self.itself("configuration"), "iam:CreateUser", &arn, &told);
         self.metadata
-            .change_entities(account, async |changes| {
+            .change_entities(account, &by, async |changes| {
                 for key in &keys {
                     if self.metadata.access_key(&key.access_key).await?.is_some() {
                         let detail = format!("The access key {} is taken.", key.access_key);

@@ -23,6 +23,7 @@ impl Service {
     ) -> Result<()> {
         let action = if member { Action::AddUserToGroup } else { Action::RemoveUserFromGroup };
         let granted = self.on_entity(caller, action, EntityKind::Group, group).await?;
+        let granted = granted.telling("UserName", user);
         granted
             .alter(self, EntityKind::User, user, async |entity| {
                 let group = granted.entity(self, EntityKind::Group, group).await?.name;

@@ -28,6 +28,7 @@ impl Service {
     ) -> Result<()> {
         let actions = [Action::PutUserPolicy, Action::PutGroupPolicy, Action::PutRolePolicy];
         let granted = self.on_entity(caller, of_kind(kind, actions), kind, name).await?;
+        let granted = granted.telling("PolicyName", policy);
         check_policy_name(policy)?;
         check_document(text)?;
         granted
@@ -79,6 +80,7 @@ impl Service {
         let actions =
             [Action::DeleteUserPolicy, Action::DeleteGroupPolicy, Action::DeleteRolePolicy];
         let granted = self.on_entity(caller, of_kind(kind, actions), kind, name).await?;
+        let granted = granted.telling("PolicyName", policy);
         granted
             .alter(self, kind, name, async |entity| {
                 let before = entity.inline.len();

@@ -162,6 +162,9 @@ impl Service {
             // Whoever renames must have a right to the new name too.
             self.on_entity(caller, action, kind, new).await?;
         }
+        let told = [("NewName", &change.name), ("NewPath", &change.path)];
+        let told = told.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));
+        let granted = told.fold(granted, |granted, (name, value)| granted.telling(name, value));
         change.path.as_deref().map(check_path).transpose()?;
         granted
             .change(self, async |changes| {

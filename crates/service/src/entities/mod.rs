@@ -20,10 +20,11 @@ pub use access_keys::{KeyShown, LastUse};
 pub use declared::NewUser;
 pub use members::{EntityChange, NewEntity, RoleChange};
 pub use policies::{Holders, NewPolicy, PolicyShown, Scope, Summary};
-pub use simulate::{Simulated, Simulation};
+pub use simulate::{Matched, Simulated, Simulation};
 pub use standing::Standing;
 
 pub(crate) use access_keys::Uses;
+pub(crate) use simulate::{say, stand_in};
 pub(crate) use standing::Compiled as CompiledEntity;
 
 use std::sync::Arc;
@@ -54,7 +55,7 @@ impl Granted<'_> {
         service: &Service,
         decide: impl AsyncFn(&mut EntityChanges) -> Result<T>,
     ) -> Result<T> {
-        service.metadata.change_entities(self.account(), decide).await
+        service.metadata.change_entities(self.account(), &self.audit(), decide).await
     }
 
     async fn entity(&self, service: &Service, kind: EntityKind, name: &str) -> Result<Entity> {

@@ -246,6 +246,7 @@ impl Service {
         number: u32,
     ) -> Result<()> {
         let granted = Granted::give(caller, Action::DeletePolicyVersion, arn)?;
+        let granted = granted.telling("VersionId", format!("v{number}"));
         self.alter_policy(&granted, arn, |policy, _| {
             if policy.default_version == number {
                 let detail = "Cannot delete the default version of a policy.";
@@ -262,6 +263,7 @@ impl Service {
     /// `NoSuchEntity`.
     pub async fn set_default_version(&self, caller: &Caller, arn: &str, number: u32) -> Result<()> {
         let granted = Granted::give(caller, Action::SetDefaultPolicyVersion, arn)?;
+        let granted = granted.telling("VersionId", format!("v{number}"));
         self.alter_policy(&granted, arn, |policy, _| {
             policy.version(number).ok_or_else(|| no_version(number))?;
             policy.default_version = number;

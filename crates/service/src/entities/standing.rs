@@ -1,6 +1,6 @@
 //! What the policies of a user or role say, compiled: kept until any entity of the account changes.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use model::{
     Condition,
@@ -15,11 +15,29 @@ use crate::{
     policies::{READS_MAX, compile},
 };
 
+/// Where a policy of an entity comes from.
+#[derive(Clone, Debug)]
+pub(crate) struct Source {
+    /// The name of one of its own policies, or the ARN of a managed one.
+    pub policy: String,
+    /// The entity itself, or one of its groups.
+    pub holder: (EntityKind, String),
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (kind, name) = &self.holder;
+        write!(formatter, "the policy {} of the {} {name}", self.policy, kind.word())
+    }
+}
+
 /// A user or role with the policies that hold for it.
 #[derive(Debug, Default)]
 pub(crate) struct Compiled {
     pub entity: Entity,
     pub documents: Vec<Arc<Document>>,
+    /// Of each document.
+    pub sources: Vec<Source>,
     pub boundary: Option<Arc<Document>>,
 }
 
@@ -60,7 +78,8 @@ impl Service {
             let Some(entity) = self.metadata.entity(account, kind, name).await? else {
                 return Ok(None);
             };
-            let texts = self.texts_of(account, &entity).await?;
+            let (sources, texts): (Vec<_>, Vec<_>) =
+                self.texts_of(account, kind, &entity).await?.into_iter().unzip();
             let boundary = match &entity.boundary {
                 Some(arn) => Some(self.policy_text(account, arn).await?.unwrap_or_default()),
                 None => None,
@@ -72,7 +91,7 @@ impl Service {
             let compiled = |text: &String| compile(text, Kind::Identity, name).map(Arc::new);
             let documents = texts.iter().map(compiled).collect::<Result<_>>()?;
             let boundary = boundary.as_ref().map(compiled).transpose()?;
-            let found = Arc::new(Compiled { entity, documents, boundary });
+            let found = Arc::new(Compiled { entity, documents, sources, boundary });
             self.standings.keep(key, revision, &found, bytes);
             return Ok(Some(found));
         }
@@ -81,20 +100,26 @@ impl Service {
 
     /// The texts of all policies that allow an entity something: its own, those attached, and those
     /// of its groups.
-    pub(super) async fn texts_of(
+    async fn texts_of(
         &self,
         account: &AccountId,
+        kind: EntityKind,
         entity: &Entity,
-    ) -> Result<Vec<String>> {
-        let mut holders = vec![entity.clone()];
+    ) -> Result<Vec<(Source, String)>> {
+        let mut holders = vec![(kind, entity.clone())];
         for group in &entity.groups {
-            holders.extend(self.metadata.entity(account, EntityKind::Group, group).await?);
+            let found = self.metadata.entity(account, EntityKind::Group, group).await?;
+            holders.extend(found.map(|group| (EntityKind::Group, group)));
         }
         let mut texts = Vec::new();
-        for holder in holders {
-            texts.extend(holder.inline.into_iter().map(|(_, text)| text));
+        for (kind, holder) in holders {
+            let from = |policy: String| Source { policy, holder: (kind, holder.name.clone()) };
+            texts.extend(
+                holder.inline.iter().map(|(name, text)| (from(name.clone()), text.clone())),
+            );
             for arn in &holder.attached {
-                texts.extend(self.policy_text(account, arn).await?);
+                let text = self.policy_text(account, arn).await?;
+                texts.extend(text.map(|text| (from(arn.clone()), text)));
             }
         }
         Ok(texts)

@@ -15,7 +15,7 @@ use model::{
         SESSION_SECONDS_ACCOUNT, SESSION_SECONDS_CHAINED, SESSION_SECONDS_ROLE,
     },
     names::AccountId,
-    policy::{Action, Context, Document, Facts, Kind, Layers, Principal, Resource, may_assume},
+    policy::{Action, Context, Document, Facts, Kind, Layers, Principal, Resource, assume},
 };
 
 use super::{
@@ -23,7 +23,11 @@ use super::{
     arn::{check_name, invalid},
     members::check_tags,
 };
-use crate::{Caller, Error, Identity, Result, Service, authorize::Granted};
+use crate::{
+    Caller, Error, Identity, Result, Service,
+    authorize::Granted,
+    explain::{Explanation, Question},
+};
 
 /// Credentials that end by themselves.
 #[derive(Clone, Debug)]
@@ -297,19 +301,25 @@ impl Service {
             ..caller.facts.clone()
         };
         let layers = Layers { resource: Some(&trust), ..Layers::default() };
-        let layers = caller.standing.join(layers);
+        let layers = &caller.standing.join(layers);
         let asked: &[Action] = match wish.tags.is_empty() {
             true => &[Action::AssumeRole],
             false => &[Action::AssumeRole, Action::TagSession],
         };
-        let allowed = asked.iter().all(|action| {
+        for action in asked {
             let context = Context {
                 owner: Some(account),
                 ..Context::new(&facts, *action, Resource::Arn(&arn))
             };
-            may_assume(&layers, &context)
-        });
-        if allowed { Ok(()) } else { Err(denied(caller, &arn)) }
+            let decision = assume(layers, &context);
+            if !decision.is_allowed() {
+                let plain = Question::plain(&context, layers, decision);
+                let question = Question { decide: assume, ..plain };
+                let why = Explanation::of(caller, &question);
+                return Err(denied(caller, &arn).because(why));
+            }
+        }
+        Ok(())
     }
 
     /// The texts that limit a session; `None` if it is not limited.

@@ -1,6 +1,9 @@
 //! Deleting: a marker or a removal; the bytes go later.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use metadata::NewVersion;
 use model::{
@@ -88,13 +91,21 @@ impl Operation for DeleteObjects {
 
     async fn run(self, permit: Permit<'_, Self>, service: &Arc<Service>) -> Result<Self::Output> {
         let (bucket, _) = permit.bucket(&self.bucket)?;
-        let (permit, service) = (&permit, service);
+        let (permit, service, told) = (&permit, service, &AtomicBool::new(false));
         let delete_one = |(place, (key, selector, condition)): (usize, Wish)| async move {
             let target = Target { bucket: bucket.name.clone(), key, version: selector };
             let action = target.action(Action::DeleteObject);
             match permit.allows_target(service, action, &target).await {
                 Ok(true) => {}
-                Ok(false) => return (place, Err(Condition::AccessDenied.into())),
+                Ok(false) => {
+                    // Of many the first is told of.
+                    if !told.swap(true, Ordering::Relaxed)
+                        && let Err(error) = permit.note_refusal(service, action, &target).await
+                    {
+                        return (place, Err(error));
+                    }
+                    return (place, Err(Condition::AccessDenied.into()));
+                }
                 Err(error) => return (place, Err(error)),
             }
             let key = target.key;

@@ -1,5 +1,6 @@
 //! Background work: bounded, resumable steps, paced by one runner.
 
+mod audit;
 mod check;
 mod moving;
 mod origins;
@@ -21,6 +22,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::{Result, Service};
 
+pub use audit::Audit;
 pub use check::Check;
 pub use placement::Placement;
 pub use reclaim::Reclaim;
@@ -76,7 +78,8 @@ impl Runner {
         let service = Arc::clone(service);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         thread::Builder::new().name("workers".to_owned()).spawn(move || {
-            let workers: [Box<dyn Worker>; 9] = [
+            let workers: [Box<dyn Worker>; 10] = [
+                Box::new(Audit::default()),
                 Box::new(Check::default()),
                 Box::new(Placement::default()),
                 Box::new(Reclaim::default()),

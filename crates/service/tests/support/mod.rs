@@ -303,6 +303,7 @@ async fn start(
         object_ownership: model::acl::Ownership::BucketOwnerEnforced,
         keep_unnamed,
         scrub,
+        audit_keep: std::time::Duration::from_secs(86_400),
         placement: PlacementSettings { bytes_per_second_max: u64::MAX },
         key_files: Arc::new(NoKeyFiles),
     });

@@ -6,7 +6,7 @@ use super::{account, facts, root_of, user};
 use crate::{
     names::BucketName,
     policy::{
-        Action, Context, Document, Facts, Kind, Layers, Principal, Resource, evaluate, may_assume,
+        Action, Context, Document, Facts, Kind, Layers, Principal, Resource, assume, evaluate,
     },
 };
 
@@ -85,7 +85,7 @@ fn assumes(trust: &Document, facts: &Facts, identity: &[Arc<Document>]) -> bool 
     let owner = account(OWN);
     let context = Context::new(facts, Action::AssumeRole, Resource::Arn(ROLE));
     let layers = Layers { identity, resource: Some(trust), ..Layers::default() };
-    may_assume(&layers, &Context { owner: Some(&owner), ..context })
+    assume(&layers, &Context { owner: Some(&owner), ..context }).is_allowed()
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod arns;
 mod conditions;
+mod explained;
 mod layers;
 mod random;
 mod reference;
@@ -192,33 +193,4 @@ fn oss_policies_have_words_of_their_own() {
             "Condition": {"Bool": {"acs:SecureTransport": "true"}}}"#,
     );
     assert!(!allowed(&here, &root_of("111122223333"), Action::GetObject, "k"));
-}
-
-#[test]
-fn a_decision_says_which_statement_made_it() {
-    let policy = bucket_policy(
-        r#"{"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject",
-            "Resource": "arn:aws:s3:::bkt/*"},
-           {"Sid": "NoDelete", "Effect": "Deny", "Principal": "*", "Action": "s3:DeleteObject",
-            "Resource": "arn:aws:s3:::bkt/*"}"#,
-    );
-    let bucket = BucketName::parse("bkt").expect("a name");
-    let key = ObjectKey::parse("k").expect("a key");
-    let (owner, anybody) = (account("111122223333"), facts(Principal::Anonymous));
-    let layers = Layers { resource: Some(&policy), ..Layers::default() };
-    let explain = |action| {
-        let resource = Resource::Object(&bucket, &key);
-        let context = Context { owner: Some(&owner), ..Context::new(&anybody, action, resource) };
-        evaluate(&layers, &context).explain(&layers, &context)
-    };
-    for (action, expected) in [
-        (Action::GetObject, "s3:GetObject is allowed by statement number 1 of the bucket policy"),
-        (
-            Action::DeleteObject,
-            "s3:DeleteObject is denied by statement NoDelete of the bucket policy",
-        ),
-        (Action::PutObject, "s3:PutObject is not allowed by the bucket policy"),
-    ] {
-        assert_eq!(explain(action), expected);
-    }
 }

@@ -235,6 +235,7 @@ impl Asked {
             resource: self.resource.as_ref(),
             restricted: case.restricted,
             acl: case.acl,
+            acl_kept_off: None,
         }
     }
 }
