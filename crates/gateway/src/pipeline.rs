@@ -381,7 +381,8 @@ impl<'g> Exchange<'g> {
             ..CallerFacts::system("", 0)
         };
         let Some((identity, access_key)) = signer else { return Caller::from_facts(facts, None) };
-        let Identity { account, principal, groups, tags, standing, token_issued_ms, .. } = identity;
+        let Identity { account, principal, groups, tags, standing, .. } = identity;
+        let Identity { token_issued_ms, mfa_ms, .. } = identity;
         let facts = CallerFacts {
             root: account.root && matches!(principal, Principal::Account(_)),
             canonical_id: Some(account.canonical_id.clone()),
@@ -389,6 +390,7 @@ impl<'g> Exchange<'g> {
             groups,
             principal_tags: tags,
             token_issued_ms,
+            mfa_age_seconds: mfa_ms.map(|shown_ms| (facts.now_ms - shown_ms).max(0) / 1000),
             access_key: Some(access_key),
             ..facts
         };

@@ -17,6 +17,7 @@ mod clocks;
 mod conditional_writes;
 mod copies;
 mod emptying;
+mod mfa;
 mod origins;
 mod parallel_versions;
 mod placement;
