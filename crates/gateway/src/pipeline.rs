@@ -6,7 +6,10 @@
 use std::{cell::Cell, panic::AssertUnwindSafe, rc::Rc, sync::Arc, time::Instant};
 
 use actix_http::{Response, body::BoxBody};
-use actix_web::{dev::Payload, http::Method};
+use actix_web::{
+    dev::Payload,
+    http::{Method, header::HeaderMap},
+};
 use futures_util::FutureExt as _;
 use model::{
     Condition,
@@ -15,7 +18,7 @@ use model::{
     limits::FORM_BYTES_MAX,
     policy::{Facts as CallerFacts, Principal},
 };
-use service::{Caller, Error, Identity};
+use service::{Caller, Error, Identity, entities::SecondFactor};
 use sha2::{Digest as _, Sha256};
 use tracing::Instrument as _;
 
@@ -258,6 +261,7 @@ impl<'g> Exchange<'g> {
         };
         caller.expected_owner = owner("expected-bucket-owner");
         caller.expected_source_owner = owner("source-expected-bucket-owner");
+        caller.factor = self.second_factor(&headers)?;
         Ok(Request {
             dialect: self.dialect,
             method: head.method.clone(),
@@ -276,6 +280,26 @@ impl<'g> Exchange<'g> {
             noted: None,
             address,
         })
+    }
+
+    /// What the request shows of a second factor.
+    ///
+    /// S3 wants it sent over HTTPS only. Nobody listens between programs of one machine, where a
+    /// proxy may be that nobody named as trusted.
+    fn second_factor(&self, headers: &HeaderMap) -> Result<Option<SecondFactor>> {
+        let value = headers.get("x-amz-mfa").filter(|_| self.dialect == Dialect::S3);
+        let Some(value) = value else { return Ok(None) };
+        if !self.head.secure && !self.head.source.is_some_and(|source| source.is_loopback()) {
+            let detail = "Requests that include x-amz-mfa must use HTTPS. Behind a proxy that does \
+                          so, its address belongs in server.trusted_proxies.";
+            return Err(Error::new(Condition::InvalidRequest, detail));
+        }
+        let text = value.to_str().ok().map(str::trim).and_then(|text| text.rsplit_once(' '));
+        let Some((serial, code)) = text else {
+            let detail = "x-amz-mfa is the serial number of a device, a space and its code.";
+            return Err(Error::new(Condition::InvalidArgument, detail));
+        };
+        Ok(Some(SecondFactor { serial: serial.trim().to_owned(), code: code.to_owned() }))
     }
 
     /// Who signed, when the signature holds; `None` for an anonymous request.

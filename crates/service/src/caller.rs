@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use model::{environment::unix_ms, names::AccountId, policy::Facts, records::Account};
 
-use crate::entities::Standing;
+use crate::entities::{SecondFactor, Standing};
 
 /// The one who asks for an operation.
 #[derive(Clone, Debug)]
@@ -17,6 +17,8 @@ pub struct Caller {
     pub expected_owner: Option<String>,
     /// `x-amz-source-expected-bucket-owner`: the same for the source of a copy.
     pub expected_source_owner: Option<String>,
+    /// `x-amz-mfa`: what is shown for this one request.
+    pub factor: Option<SecondFactor>,
 }
 
 impl Caller {
@@ -27,7 +29,8 @@ impl Caller {
 
     pub fn from_facts(facts: Facts, account: Option<Account>) -> Self {
         let standing = Standing::default();
-        Self { facts, standing, account, expected_owner: None, expected_source_owner: None }
+        let (expected_owner, expected_source_owner, factor) = (None, None, None);
+        Self { facts, standing, account, expected_owner, expected_source_owner, factor }
     }
 
     /// The account the caller belongs to.

@@ -12,6 +12,7 @@ use model::{
     limits::{ENTITIES_PER_ACCOUNT_MAX, MFA_DEVICES_MAX},
     names::AccountId,
     policy::{Action, Principal},
+    records::Bucket,
     totp::{Code, Refused, Seed},
 };
 
@@ -328,6 +329,21 @@ impl Service {
             let detail = format!("MultiFactorAuthentication failed {why}");
             Error::new(Condition::AccessDenied, detail)
         })
+    }
+
+    /// Uses a code that the owner of a bucket shows, where none may do without.
+    ///
+    /// # Errors
+    /// `AccessDenied`, also for whoever is not the owning account itself.
+    pub(crate) async fn use_owners_factor(&self, caller: &Caller, bucket: &Bucket) -> Result<()> {
+        let owns = matches!(&caller.facts.principal, Principal::Account(id) if *id == bucket.owner);
+        match caller.factor.as_ref().filter(|_| owns) {
+            Some(factor) => self.use_second_factor(caller, factor).await,
+            None => {
+                let detail = "Mfa Authentication must be used for this request";
+                Err(Error::new(Condition::AccessDenied, detail))
+            }
+        }
     }
 
     /// The devices of a user, or of the account itself.

@@ -167,7 +167,9 @@ impl Client {
     }
 
     async fn set_versioning(&self, versioning: Versioning) {
-        self.call(SetVersioning { name: name(BUCKET), versioning }).await.expect("it is switched");
+        self.call(SetVersioning { name: name(BUCKET), versioning, mfa_delete: None })
+            .await
+            .expect("it is switched");
     }
 
     async fn put(&self, key: &str, text: &str) -> Result<Version> {
