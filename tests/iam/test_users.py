@@ -378,7 +378,7 @@ def test_the_command_line_makes_a_user(tools, fresh):
     assert made["UserName"] == name and made["UserId"].startswith("AIDA")
     tools.aws("iam", "delete-user", "--user-name", name)
     assert "NoSuchEntity" in tools.aws("iam", "get-user", "--user-name", name, fails=True)
-    assert "NotImplemented" in tools.aws("iam", "list-mfa-devices", fails=True)
+    assert "NotImplemented" in tools.aws("iam", "list-server-certificates", fails=True)
 
 
 def test_who_may_only_create_buckets_makes_no_open_ones(endpoint, iam, s3, fresh, fresh_name):

@@ -15,11 +15,12 @@ import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
 from harness.accounts import OWNER, Account
-from harness.clients import s3_client
+from harness.clients import query_client, refused, s3_client
 from harness.copying import rsync
 from harness.data import PART, SEED, some_bytes, tree
 from harness.operator import ENVIRONMENT, ROOT, larder, output
 from harness.server import BINARY, Server
+from harness.totp import Device
 
 DIRECTORIES = ("a=one", "b=two", "c=three")
 NAMES = tuple(name.partition("=")[2] for name in DIRECTORIES)
@@ -317,6 +318,29 @@ def test_older_metadata_loses_nothing_that_newer_metadata_names(special_server):
     for key, body in late.items():
         assert s3.get_object(Bucket="plain", Key=key)["Body"].read() == body
     assert check(server)["clean"]
+
+
+def test_an_import_brings_second_factors_back_and_what_was_used_of_them(special_server):
+    server = special_server(*DIRECTORIES, environment=ENVIRONMENT)
+    iam = query_client("iam", server.endpoint)
+    device = Device(iam, "phone").enable("root")
+    shown = device.shown()
+    query_client("sts", server.endpoint).get_session_token(**shown)
+    iam.create_virtual_mfa_device(VirtualMFADeviceName="spare")
+    file = server.home / "export"
+    export(server, file)
+    iam.deactivate_mfa_device(UserName="root", SerialNumber=device.serial)
+    iam.delete_virtual_mfa_device(SerialNumber=device.serial)
+    server.stop()
+    assert put_in(server, file, "--replace").returncode == 0
+    server.start()
+    listed = query_client("iam", server.endpoint).list_virtual_mfa_devices()["VirtualMFADevices"]
+    names = [found["SerialNumber"].rpartition("/")[2] for found in listed]
+    assert names == ["phone", "spare"]
+    sts = query_client("sts", server.endpoint)
+    with refused(403, "AccessDenied"):
+        sts.get_session_token(**shown)
+    sts.get_session_token(**device.shown())
 
 
 def test_a_cut_or_changed_export_is_refused_and_changes_nothing(special_server):

@@ -6,7 +6,10 @@
 use std::{cell::Cell, panic::AssertUnwindSafe, rc::Rc, sync::Arc, time::Instant};
 
 use actix_http::{Response, body::BoxBody};
-use actix_web::{dev::Payload, http::Method};
+use actix_web::{
+    dev::Payload,
+    http::{Method, header::HeaderMap},
+};
 use futures_util::FutureExt as _;
 use model::{
     Condition,
@@ -17,6 +20,7 @@ use model::{
 };
 use service::{
     Caller, Error, Identity,
+    entities::SecondFactor,
     explain::{Asker, Explanation},
 };
 use sha2::{Digest as _, Sha256};
@@ -266,6 +270,7 @@ impl<'g> Exchange<'g> {
         };
         caller.expected_owner = owner("expected-bucket-owner");
         caller.expected_source_owner = owner("source-expected-bucket-owner");
+        caller.factor = self.second_factor(&headers)?;
         Ok(Request {
             dialect: self.dialect,
             method: head.method.clone(),
@@ -283,6 +288,26 @@ impl<'g> Exchange<'g> {
             noted: None,
             address,
         })
+    }
+
+    /// What the request shows of a second factor.
+    ///
+    /// S3 wants it sent over HTTPS only. Nobody listens between programs of one machine, where a
+    /// proxy may be that nobody named as trusted.
+    fn second_factor(&self, headers: &HeaderMap) -> Result<Option<SecondFactor>> {
+        let value = headers.get("x-amz-mfa").filter(|_| self.dialect == Dialect::S3);
+        let Some(value) = value else { return Ok(None) };
+        if !self.head.secure && !self.head.source.is_some_and(|source| source.is_loopback()) {
+            let detail = "Requests that include x-amz-mfa must use HTTPS. Behind a proxy that does \
+                          so, its address belongs in server.trusted_proxies.";
+            return Err(Error::new(Condition::InvalidRequest, detail));
+        }
+        let text = value.to_str().ok().map(str::trim).and_then(|text| text.rsplit_once(' '));
+        let Some((serial, code)) = text else {
+            let detail = "x-amz-mfa is the serial number of a device, a space and its code.";
+            return Err(Error::new(Condition::InvalidArgument, detail));
+        };
+        Ok(Some(SecondFactor { serial: serial.trim().to_owned(), code: code.to_owned() }))
     }
 
     /// Who signed, when the signature holds; `None` for an anonymous request.
@@ -421,7 +446,8 @@ impl<'g> Exchange<'g> {
         let Some((identity, access_key)) = signer else {
             return Caller { request_id, ..Caller::from_facts(facts, None) };
         };
-        let Identity { account, principal, groups, tags, standing, token_issued_ms, .. } = identity;
+        let Identity { account, principal, groups, tags, standing, .. } = identity;
+        let Identity { token_issued_ms, mfa_ms, .. } = identity;
         let facts = CallerFacts {
             root: account.root && matches!(principal, Principal::Account(_)),
             canonical_id: Some(account.canonical_id.clone()),
@@ -429,6 +455,7 @@ impl<'g> Exchange<'g> {
             groups,
             principal_tags: tags,
             token_issued_ms,
+            mfa_age_seconds: mfa_ms.map(|shown_ms| (facts.now_ms - shown_ms).max(0) / 1000),
             access_key: Some(access_key),
             ..facts
         };

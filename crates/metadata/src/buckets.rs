@@ -129,8 +129,23 @@ impl Metadata {
     }
 
     /// Switches versioning. A bucket once versioned is only ever suspended.
-    pub async fn set_versioning(&self, known: &Bucket, versioning: Versioning) -> Result<()> {
-        self.change_bucket(known, None, |bucket| Ok(Bucket { versioning, ..bucket })).await
+    ///
+    /// - `mfa_delete`: whether it takes a second factor from now on; `None` leaves that.
+    pub async fn set_versioning(
+        &self,
+        known: &Bucket,
+        versioning: Versioning,
+        mfa_delete: Option<bool>,
+    ) -> Result<()> {
+        let change = |bucket: Bucket| {
+            if bucket.mfa_delete != known.mfa_delete {
+                // Whether a factor was wanted was decided on what holds no more.
+                return Err(Condition::WriteConflict);
+            }
+            let mfa_delete = mfa_delete.or(bucket.mfa_delete);
+            Ok(Bucket { versioning, mfa_delete, ..bucket })
+        };
+        self.change_bucket(known, None, change).await
     }
 
     /// Sets how far public access is blocked.

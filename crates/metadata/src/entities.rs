@@ -33,8 +33,8 @@ struct Revision {
 
 /// Changes of one account's entities, put together in one commit.
 pub struct EntityChanges {
-    account: AccountId,
-    draft: Draft,
+    pub(crate) account: AccountId,
+    pub(crate) draft: Draft,
 }
 
 impl EntityChanges {
@@ -166,7 +166,12 @@ impl Metadata {
 
     /// Deletes the entities of an account that goes, some at a time, with their keys.
     pub(crate) async fn delete_entities(&self, account: &AccountId, by: &AuditEntry) -> Result<()> {
-        for range in [keys::account_entities(account), keys::managed_policies(account)] {
+        let families = [
+            keys::account_entities(account),
+            keys::managed_policies(account),
+            keys::mfa_devices(account),
+        ];
+        for range in families {
             let mut rest = Some(range);
             while let Some(range) = rest {
                 let page = self.engine.scan(&range, DELETED_AT_ONCE, Direction::Forward).await?;

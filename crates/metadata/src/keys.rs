@@ -27,6 +27,7 @@
 //! | `M` | name | facts about the store |
 //! | `e` | account, end, kind (0 user, 1 group, 2 role), name in lower case | `Entity` |
 //! | `m` | account, end, name in lower case | `ManagedPolicy` |
+//! | `f` | account, end, name in lower case | `MfaDevice` |
 //! | `v` | account id | revision of the account's entities and policies |
 //! | `k` | access key | `KeyUse`: when it was used last |
 //! | `l` | 0, number of the commit, 8 bytes | `AuditEntry` |
@@ -68,6 +69,7 @@ pub const LEASE: u8 = b'L';
 pub const FACT: u8 = b'M';
 pub const ENTITY: u8 = b'e';
 pub const MANAGED_POLICY: u8 = b'm';
+pub const MFA_DEVICE: u8 = b'f';
 pub const ENTITY_REVISION: u8 = b'v';
 pub const KEY_USE: u8 = b'k';
 pub const RECOUNT: u8 = b'N';
@@ -163,6 +165,16 @@ pub fn managed_policy(account: &AccountId, name: &str) -> Vec<u8> {
 
 pub fn managed_policies(account: &AccountId) -> ScanRange {
     within(join(MANAGED_POLICY, &[&ended(account.as_str().as_bytes())]))
+}
+
+pub fn mfa_device(account: &AccountId, name: &str) -> Vec<u8> {
+    let mut row = mfa_devices(account).start;
+    row.extend_from_slice(name.to_lowercase().as_bytes());
+    row
+}
+
+pub fn mfa_devices(account: &AccountId) -> ScanRange {
+    within(join(MFA_DEVICE, &[&ended(account.as_str().as_bytes())]))
 }
 
 pub fn entity_revision(account: &AccountId) -> Vec<u8> {

@@ -20,6 +20,7 @@ mod error;
 pub mod fuzzing;
 mod keys;
 mod leases;
+mod mfa;
 mod notes;
 mod queue;
 mod rebuild;

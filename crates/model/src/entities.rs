@@ -5,7 +5,7 @@
 
 use minicbor::{Decode, Encode};
 
-use crate::names::AccountId;
+use crate::{names::AccountId, totp::Counter};
 
 macro_rules! built_in {
     ($effect:literal, $actions:literal) => {
@@ -160,6 +160,48 @@ pub struct KeyUse {
     pub service: String,
     #[n(2)]
     pub region: String,
+}
+
+/// Whose second factor a device is.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum MfaHolder {
+    /// The account itself.
+    #[n(0)]
+    Account,
+    /// A user, by name.
+    #[n(1)]
+    User(#[n(0)] String),
+}
+
+/// A device that shows one-time codes.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct MfaDevice {
+    #[n(0)]
+    pub name: String,
+    #[n(1)]
+    pub path: String,
+    #[n(2)]
+    pub created_ms: i64,
+    /// Sealed under the store's master key.
+    #[cbor(n(3), with = "minicbor::bytes")]
+    pub sealed_seed: Vec<u8>,
+    /// `None` until it is enabled, and after it was deactivated.
+    #[n(4)]
+    pub holder: Option<MfaHolder>,
+    #[n(5)]
+    pub enabled_ms: Option<i64>,
+    /// Stays when the device is deactivated, so that no code counts again.
+    #[n(6)]
+    pub counter: Counter,
+    #[n(7)]
+    pub tags: Vec<(String, String)>,
+}
+
+impl MfaDevice {
+    /// What names it everywhere: an ARN.
+    pub fn serial(&self, account: &AccountId) -> String {
+        format!("arn:aws:iam::{account}:mfa{}{}", self.path, self.name)
+    }
 }
 
 /// Policies every account has, by their names at AWS: name, id and text.

@@ -118,5 +118,13 @@ pub const AUDIT_KEEP_DAYS: u64 = 365;
 pub const AUDIT_KEEP_DAYS_MAX: u64 = 3650;
 /// Such changes by one account that are remembered.
 pub const AUDIT_ENTRIES_PER_ACCOUNT_MAX: i64 = 100_000;
+/// Second factors of one user. Source: "IAM and AWS STS quotas".
+pub const MFA_DEVICES_MAX: usize = 8;
+/// Wrong codes in a row before a device is asked to wait. Source: RFC 4226, section 7.3.
+pub const MFA_WRONG_MAX: u32 = 5;
+/// The wait after that many; it doubles with each further one.
+pub const MFA_WAIT_MS: i64 = 30_000;
+/// The longest such wait.
+pub const MFA_WAIT_MS_MAX: i64 = 3_600_000;
 /// Largest body of a form.
 pub const FORM_BYTES_MAX: usize = 256 * 1024;

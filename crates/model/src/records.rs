@@ -101,12 +101,21 @@ pub struct Bucket {
     /// `None` if it was never set, or taken back; see [`Bucket::ownership`].
     #[n(13)]
     pub object_ownership: Option<Ownership>,
+    /// Whether a second factor of the owner is wanted to remove versions for good and to change
+    /// versioning; `None` if that was never set.
+    #[n(14)]
+    pub mfa_delete: Option<bool>,
 }
 
 impl Bucket {
     /// Whose objects are that others write.
     pub fn ownership(&self) -> Ownership {
         self.object_ownership.unwrap_or_default()
+    }
+
+    /// Whether removing a version for good takes a second factor.
+    pub fn wants_factor(&self) -> bool {
+        self.mfa_delete == Some(true)
     }
 
     /// Whether access control lists that make public count.

@@ -53,6 +53,8 @@ pub struct Identity {
     pub standing: Standing,
     /// When the credentials were issued, if they are temporary.
     pub token_issued_ms: Option<i64>,
+    /// When a second factor was shown for them, if one was.
+    pub mfa_ms: Option<i64>,
 }
 
 /// Accounts that shall exist from the start.
@@ -100,6 +102,7 @@ impl Service {
             tags: Tags::new(),
             standing: Standing::default(),
             token_issued_ms: None,
+            mfa_ms: None,
         };
         if let Some(name) = &key.user {
             let found = self.standing_of(&key.account, EntityKind::User, name).await?;

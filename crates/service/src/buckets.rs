@@ -79,6 +79,8 @@ pub struct SetVersioning {
     pub name: BucketName,
     /// Never [`Versioning::Unversioned`].
     pub versioning: Versioning,
+    /// Whether a second factor is wanted from now on; `None` leaves that.
+    pub mfa_delete: Option<bool>,
 }
 
 /// Lists the regions of this server. The first is the default one.
@@ -141,6 +143,7 @@ impl Operation for CreateBucket {
             copies: None,
             acl: None,
             object_ownership: Some(self.object_ownership.unwrap_or(service.object_ownership)),
+            mfa_delete: None,
         };
         if let Some(acl) = &self.acl {
             wanted.acl = service.new_bucket_acl(&wanted, acl).await?;
@@ -239,7 +242,10 @@ impl Operation for SetVersioning {
         if self.versioning == Versioning::Unversioned {
             return Err(Condition::IllegalVersioningConfiguration.into());
         }
-        Ok(service.metadata.set_versioning(bucket, self.versioning).await?)
+        if bucket.wants_factor() || self.mfa_delete == Some(true) {
+            service.use_owners_factor(permit.caller(), bucket).await?;
+        }
+        Ok(service.metadata.set_versioning(bucket, self.versioning, self.mfa_delete).await?)
     }
 }
 

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use model::{environment::unix_ms, names::AccountId, policy::Facts, records::Account};
 
-use crate::entities::Standing;
+use crate::entities::{SecondFactor, Standing};
 
 /// The one who asks for an operation.
 #[derive(Clone, Debug)]
@@ -19,6 +19,8 @@ pub struct Caller {
     pub expected_owner: Option<String>,
     /// `x-amz-source-expected-bucket-owner`: the same for the source of a copy.
     pub expected_source_owner: Option<String>,
+    /// `x-amz-mfa`: what is shown for this one request.
+    pub factor: Option<SecondFactor>,
 }
 
 impl Caller {
@@ -36,6 +38,7 @@ impl Caller {
             request_id: String::new(),
             expected_owner: None,
             expected_source_owner: None,
+            factor: None,
         }
     }
 

@@ -212,6 +212,7 @@ impl Service {
             copies: None,
             acl: None,
             object_ownership: None,
+            mfa_delete: None,
         };
         self.metadata.restore_bucket(&bucket).await?;
         report.buckets += 1;

@@ -1,7 +1,8 @@
-//! Secret keys at rest, and session tokens: sealed with AES-256-GCM under the store's master key.
+//! Secret keys and seeds of second factors at rest, and session tokens: sealed with AES-256-GCM
+//! under the store's master key.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
-use model::Condition;
+use model::{Condition, totp::Seed};
 
 use crate::{Error, Result};
 
@@ -31,6 +32,18 @@ impl Seal {
     /// Opens what [`Self::seal_token`] made; `None` if it is no token of that key.
     pub fn open_token(&self, access_key: &str, sealed: &[u8]) -> Option<Vec<u8>> {
         self.open_bytes(&token_name(access_key), sealed)
+    }
+
+    /// Seals the seed of a device, by its serial number.
+    pub fn seal_seed(&self, nonce: [u8; NONCE_LEN], serial: &str, seed: &Seed) -> Result<Vec<u8>> {
+        self.seal_bytes(nonce, &seed_name(serial), seed.0.to_vec())
+    }
+
+    /// Opens what [`Self::seal_seed`] made.
+    pub fn open_seed(&self, serial: &str, sealed: &[u8]) -> Result<Seed> {
+        let opened = self.open_bytes(&seed_name(serial), sealed);
+        let seed = opened.and_then(|seed| Some(Seed(seed.try_into().ok()?)));
+        seed.ok_or_else(|| Error::new(Condition::Internal, "a second factor does not open"))
     }
 
     fn seal_bytes(
@@ -68,6 +81,10 @@ fn token_name(access_key: &str) -> Vec<u8> {
     [b"token\0", access_key.as_bytes()].concat()
 }
 
+fn seed_name(serial: &str) -> Vec<u8> {
+    [b"mfa\0", serial.as_bytes()].concat()
+}
+
 /// Whether a stored secret opens under a master key.
 pub fn opens_secret(master_key: &[u8; 32], access_key: &str, sealed: &[u8]) -> bool {
     Seal::new(master_key).is_ok_and(|seal| seal.open(access_key, sealed).is_ok())
@@ -86,5 +103,15 @@ mod tests {
         assert!(seal.open("OTHER", &sealed).is_err());
         assert!(Seal::new(&[3; 32]).expect("a key").open("AK", &sealed).is_err());
         assert!(seal.open("AK", &sealed[..5]).is_err());
+    }
+
+    #[test]
+    fn a_seed_opens_for_its_own_device_only() {
+        let (seal, seed) = (Seal::new(&[1; 32]).expect("a key"), Seed(*b"12345678901234567890"));
+        let sealed = seal.seal_seed([2; 12], "arn:1", &seed).expect("it seals");
+        assert!(!sealed.windows(5).any(|window| window == b"12345"));
+        assert_eq!(seal.open_seed("arn:1", &sealed).expect("it opens"), seed);
+        assert!(seal.open_seed("arn:2", &sealed).is_err());
+        assert!(seal.open("mfa\0arn:1", &sealed[..9]).is_err());
     }
 }

@@ -67,6 +67,8 @@ table! {
         "It cannot be deleted while something belongs to it.";
     EntityAlreadyExists: 409 "EntityAlreadyExists",
         "An entity of that name exists already.";
+    EntityTemporarilyUnmodifiable: 409 "EntityTemporarilyUnmodifiable",
+        "It cannot be changed at the moment.";
     EntityTooLarge: 400 "EntityTooLarge",
         "Your proposed upload exceeds the maximum allowed size";
     EntityTooSmall: 400 "EntityTooSmall",
@@ -90,6 +92,8 @@ table! {
         "The Access Key Id you provided does not exist in our records.";
     InvalidArgument: 400 "InvalidArgument",
         "Invalid Argument";
+    InvalidAuthenticationCode: 403 "InvalidAuthenticationCode",
+        "Authentication code for device is not valid.";
     InvalidBucketName: 400 "InvalidBucketName",
         "The specified bucket is not valid.";
     InvalidCopySource: 400 "InvalidArgument",

@@ -137,7 +137,7 @@ impl Call<'_> {
         Ok((self.form.tags()?, Vec::new()))
     }
 
-    fn show(&self, xml: &mut Writer, kind: EntityKind, entity: &Entity, whole: bool) {
+    pub(super) fn show(&self, xml: &mut Writer, kind: EntityKind, entity: &Entity, whole: bool) {
         xml.open(match kind {
             EntityKind::User => "User",
             EntityKind::Group => "Group",

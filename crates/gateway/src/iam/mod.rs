@@ -10,8 +10,10 @@ mod form;
 pub mod json;
 mod keys;
 mod listing;
+mod mfa;
 mod page;
 mod policies;
+mod qr;
 mod simulate;
 mod sts;
 
@@ -158,6 +160,7 @@ impl Call<'_> {
             _ if name.starts_with("Attach") || name.starts_with("Detach") => self.attach().await,
             _ if name.starts_with("ListAttached") => self.list_attached(xml).await,
             _ if name.ends_with("PermissionsBoundary") => self.boundary().await,
+            _ if name.contains("MFADevice") => self.mfa(xml).await,
             _ if name.contains("AccessKey") => self.keys(xml).await,
             _ if name.starts_with("Simulate") => self.simulate(xml).await,
             _ if self.action.level() == Level::Sts => self.sts(xml).await,

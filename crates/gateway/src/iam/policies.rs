@@ -222,8 +222,9 @@ impl Call<'_> {
             ("AttachedPoliciesPerGroupQuota", ATTACHED_POLICIES_MAX),
             ("AttachedPoliciesPerRoleQuota", ATTACHED_POLICIES_MAX),
             ("AccountAccessKeysPresent", usize::from(summary.account_keys > 0)),
-            ("AccountMFAEnabled", 0),
-            ("MFADevices", 0),
+            ("AccountMFAEnabled", usize::from(summary.account_mfa)),
+            ("MFADevices", summary.mfa_devices),
+            ("MFADevicesInUse", summary.mfa_devices_in_use),
         ];
         xml.open("SummaryMap");
         for (name, value) in entries {

@@ -15,6 +15,7 @@ impl Call<'_> {
         match self.action {
             Action::AssumeRole => {
                 let wish = self.wish(form.required("RoleSessionName")?)?;
+                let wish = SessionWish { factor: self.second_factor()?, ..wish };
                 let arn = form.required("RoleArn")?;
                 let made = service.assume_role(caller, arn, wish).await?;
                 write_credentials(xml, &made);
@@ -30,7 +31,9 @@ impl Call<'_> {
             }
             Action::GetSessionToken => {
                 let seconds = form.number("DurationSeconds")?;
-                write_credentials(xml, &service.session_token(caller, seconds)?);
+                let factor = self.second_factor()?;
+                let made = service.session_token(caller, seconds, factor.as_ref()).await?;
+                write_credentials(xml, &made);
             }
             // Everybody may ask who they are.
             _ => {
@@ -51,6 +54,7 @@ impl Call<'_> {
             policy_arns: self.form.members("PolicyArns", "arn"),
             tags: self.form.tags()?,
             external_id: self.form.owned("ExternalId"),
+            factor: None,
         })
     }
 }

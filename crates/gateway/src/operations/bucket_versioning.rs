@@ -3,11 +3,12 @@
 use model::{Condition, policy::Action, records::Versioning};
 use serde::Deserialize;
 use service::{
-    Ask, Error,
+    Ask,
     buckets::{BucketInfo, LookAtBucket, SetVersioning},
 };
 
 use crate::{
+    dialect::Dialect,
     wire::{self, Reply, Request, Result, Route, Target, WireOperation},
     xml,
 };
@@ -31,11 +32,15 @@ impl WireOperation for Get {
 
     fn render(request: &Request, info: BucketInfo) -> Result<Reply> {
         let mut xml = xml::document(request.dialect, "VersioningConfiguration");
+        // OSS has no such thing.
+        let mfa_delete = info.bucket.mfa_delete.filter(|_| request.dialect == Dialect::S3);
         match info.bucket.versioning {
             Versioning::Unversioned => {}
             Versioning::Enabled => _ = xml.text("Status", "Enabled"),
             Versioning::Suspended => _ = xml.text("Status", "Suspended"),
         }
+        let word = |wanted| if wanted { "Enabled" } else { "Disabled" };
+        xml.optional("MfaDelete", mfa_delete.map(word));
         Ok(wire::xml(200, xml.finish()))
     }
 }
@@ -68,23 +73,19 @@ impl WireOperation for Put {
     async fn parse(request: &mut Request) -> Result<Self::Call> {
         let name = request.bucket()?;
         let document: VersioningConfiguration = request.document().await?;
-        match document.mfa_delete.as_deref() {
-            None | Some("Disabled") => {}
-            Some("Enabled") => {
-                return Err(Error::new(
-                    Condition::NotImplemented,
-                    "MFA delete is not implemented.",
-                ));
-            }
+        let mfa_delete = match document.mfa_delete.as_deref() {
+            None => None,
+            Some("Disabled") => Some(false),
+            Some("Enabled") => Some(true),
             Some(_) => return Err(Condition::MalformedXml.into()),
-        }
+        };
         let versioning = match document.status.as_deref() {
             Some("Enabled") => Versioning::Enabled,
             Some("Suspended") => Versioning::Suspended,
             Some(_) => return Err(Condition::MalformedXml.into()),
             None => return Err(Condition::IllegalVersioningConfiguration.into()),
         };
-        Ok(SetVersioning { name, versioning })
+        Ok(SetVersioning { name, versioning, mfa_delete })
     }
 
     fn render(_: &Request, (): ()) -> Result<Reply> {

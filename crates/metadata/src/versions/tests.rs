@@ -78,6 +78,7 @@ impl Fixture {
             copies: None,
             acl: None,
             object_ownership: None,
+            mfa_delete: None,
         };
         let created = metadata.create_bucket(&wanted).await.expect("a bucket");
         let Created::New(bucket) = created else { panic!("{created:?}") };
@@ -109,7 +110,7 @@ impl Fixture {
     }
 
     async fn switch(&mut self, versioning: Versioning) {
-        self.metadata.set_versioning(&self.bucket, versioning).await.expect("it is switched");
+        self.metadata.set_versioning(&self.bucket, versioning, None).await.expect("it is switched");
         self.bucket.versioning = versioning;
     }
 

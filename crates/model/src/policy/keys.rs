@@ -221,7 +221,11 @@ impl<'c> Context<'c> {
                 facts.token_issued_ms.map(|issued_ms| Values::one(Value::Time(issued_ms)))
             }
             Key::MfaAge => number(facts.mfa_age_seconds),
-            Key::MfaPresent => facts.mfa_age_seconds.map(|_| Values::one(Value::Flag(true))),
+            // Keys that never end say nothing of it. Source: "AWS global condition context keys".
+            Key::MfaPresent => match (facts.mfa_age_seconds, facts.token_issued_ms) {
+                (None, None) => None,
+                (age, _) => flag(age.is_some()),
+            },
             Key::SecureTransport => flag(facts.secure),
             Key::SourceIp => facts.source.map(|source| Values::one(Value::Address(source))),
             Key::TlsVersion => facts.tls_version.map(Values::text),

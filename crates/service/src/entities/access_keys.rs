@@ -196,8 +196,8 @@ impl Service {
         Ok(keys)
     }
 
-    /// Leave to do something with the keys of a user, or of the account if it asks itself.
-    async fn holder<'c>(
+    /// Leave to do something with what belongs to a user, or to the account if it asks itself.
+    pub(super) async fn holder<'c>(
         &self,
         caller: &'c Caller,
         action: Action,

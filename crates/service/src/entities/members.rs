@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use model::{
     Condition,
-    entities::{Entity, EntityKind, RoleFacts},
+    entities::{Entity, EntityKind, MfaHolder, RoleFacts},
     limits::{
         ENTITIES_PER_ACCOUNT_MAX, ENTITY_TAGS_MAX, ROLE_SESSION_SECONDS, TRUST_POLICY_BYTES_MAX,
     },
@@ -194,6 +194,9 @@ impl Service {
                         changes.put(EntityKind::User, &user);
                     }
                 }
+                if kind == EntityKind::User {
+                    self.rename_mfa_holder(account, changes, (&old, &entity.name)).await?;
+                }
                 for key in &entity.keys {
                     if let Some(mut key) = self.metadata.access_key(key).await? {
                         key.user = Some(entity.name.clone());
@@ -251,12 +254,16 @@ impl Service {
                     EntityKind::Group => self.members_of(&granted, &entity.name).await?,
                     EntityKind::User | EntityKind::Role => Vec::new(),
                 };
+                let holder = MfaHolder::User(entity.name.clone());
+                let has_mfa = kind == EntityKind::User
+                    && !self.devices_of(granted.account(), &holder).await?.is_empty();
                 let left = [
                     (!entity.inline.is_empty(), "must delete policies first."),
                     (!entity.attached.is_empty(), "must detach all policies first."),
                     (!entity.keys.is_empty(), "must delete access keys first."),
                     (!entity.groups.is_empty(), "must remove users from group first."),
                     (!members.is_empty(), "must remove users from group first."),
+                    (has_mfa, "must delete MFA device first."),
                 ];
                 if let Some((_, what)) = left.iter().find(|(there, _)| *there) {
                     let detail = format!("Cannot delete entity, {what}");
@@ -303,10 +310,15 @@ const RENAMED_MEMBERS_MAX: usize = 15;
 
 /// The account itself, shown as if it were a user.
 fn whole_account(caller: &Caller) -> Result<Entity> {
-    let account = caller.account.as_ref().ok_or(Condition::AccessDenied)?;
     if !matches!(caller.facts.principal, model::policy::Principal::Account(_)) {
         return Err(invalid("Must specify userName when calling with non-User credentials"));
     }
+    account_as_user(caller)
+}
+
+/// The caller's account, shown as if it were a user.
+pub(super) fn account_as_user(caller: &Caller) -> Result<Entity> {
+    let account = caller.account.as_ref().ok_or(Condition::AccessDenied)?;
     let id = account.id.to_string();
     let (name, created_ms) = (account.name.clone(), account.created_ms);
     Ok(Entity { name, id, created_ms, ..Entity::default() })

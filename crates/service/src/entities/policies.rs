@@ -2,7 +2,7 @@
 
 use model::{
     Condition,
-    entities::{BUILT_IN_POLICIES, Entity, EntityKind, ManagedPolicy, PolicyVersion},
+    entities::{BUILT_IN_POLICIES, Entity, EntityKind, ManagedPolicy, MfaHolder, PolicyVersion},
     limits::{MANAGED_POLICIES_MAX, MANAGED_POLICY_BYTES_MAX, POLICY_VERSIONS_MAX},
     names::AccountId,
     policy::Action,
@@ -64,6 +64,9 @@ pub struct Summary {
     pub policies: usize,
     pub versions: usize,
     pub account_keys: usize,
+    pub account_mfa: bool,
+    pub mfa_devices: usize,
+    pub mfa_devices_in_use: usize,
 }
 
 /// Everything that has rights in an account: all entities, all policies.
@@ -300,7 +303,12 @@ impl Service {
     pub async fn account_summary(&self, caller: &Caller) -> Result<Summary> {
         let granted = Granted::give(caller, Action::GetAccountSummary, "*")?;
         let ([users, groups, roles], policies) = self.everybody(granted.account()).await?;
+        let devices = self.metadata.mfa_devices(granted.account()).await?;
+        let holders = || devices.iter().filter_map(|device| device.holder.as_ref());
         Ok(Summary {
+            account_mfa: holders().any(|holder| *holder == MfaHolder::Account),
+            mfa_devices: devices.len(),
+            mfa_devices_in_use: holders().count(),
             users: users.len(),
             groups: groups.len(),
             roles: roles.len(),

@@ -19,7 +19,7 @@ use model::{
 };
 
 use super::{
-    CompiledEntity, Standing, Tags,
+    CompiledEntity, SecondFactor, Standing, Tags,
     arn::{check_name, invalid},
     members::check_tags,
 };
@@ -52,6 +52,7 @@ pub struct SessionWish {
     pub policy_arns: Vec<String>,
     pub tags: Tags,
     pub external_id: Option<String>,
+    pub factor: Option<SecondFactor>,
 }
 
 /// What a token holds. The numbers are in tokens that are out there.
@@ -74,6 +75,9 @@ struct Claims {
     policies: Option<Vec<String>>,
     #[n(7)]
     tags: Tags,
+    /// When a second factor was shown for it, if one was.
+    #[n(8)]
+    mfa_ms: Option<i64>,
 }
 
 #[derive(Clone, Debug, Encode, Decode)]
@@ -132,21 +136,28 @@ impl Service {
             session: wish.name.clone(),
         };
         let principal = session_principal(&account, &role, &wish.name);
+        let mfa_ms = self.factor_shown(caller, wish.factor.as_ref()).await?;
         let claims = self.claims(account, holder, seconds);
-        self.issue(Claims { policies, tags: wish.tags, ..claims }, &principal)
+        self.issue(Claims { policies, tags: wish.tags, mfa_ms, ..claims }, &principal)
     }
 
     /// Temporary credentials with the caller's own rights.
     ///
     /// # Errors
-    /// `AccessDenied` for temporary credentials.
-    pub fn session_token(&self, caller: &Caller, wished: Option<i64>) -> Result<Credentials> {
+    /// `AccessDenied` for temporary credentials, and for a code that does not count.
+    pub async fn session_token(
+        &self,
+        caller: &Caller,
+        wished: Option<i64>,
+        factor: Option<&SecondFactor>,
+    ) -> Result<Credentials> {
         let (account, holder, whole) = lender(caller)?;
         let longest = if whole { SESSION_SECONDS_ACCOUNT } else { *SESSION_SECONDS.end() };
         let usual = if whole { SESSION_SECONDS_ACCOUNT } else { SESSION_SECONDS_USUAL };
         let seconds = seconds(wished, usual, *SESSION_SECONDS.start()..=longest)?;
         let parent = caller.facts.access_key.clone();
-        let claims = Claims { parent, ..self.claims(account, holder, seconds) };
+        let mfa_ms = self.factor_shown(caller, factor).await?;
+        let claims = Claims { parent, mfa_ms, ..self.claims(account, holder, seconds) };
         self.issue(claims, &caller.facts.principal)
     }
 
@@ -230,6 +241,7 @@ impl Service {
             tags,
             standing: Standing { own, session },
             token_issued_ms: Some(claims.issued_ms),
+            mfa_ms: claims.mfa_ms,
         })
     }
 
@@ -298,6 +310,8 @@ impl Service {
         let facts = Facts {
             external_id: wish.external_id.clone(),
             session_name: Some(wish.name.clone()),
+            // As if the code were right: it is looked at only if all else fits.
+            mfa_age_seconds: wish.factor.as_ref().map(|_| 0).or(caller.facts.mfa_age_seconds),
             ..caller.facts.clone()
         };
         let layers = Layers { resource: Some(&trust), ..Layers::default() };
@@ -351,6 +365,17 @@ impl Service {
         Ok(Some(texts))
     }
 
+    /// Uses the code that was shown, if one was; when that happened. Comes last: it counts once.
+    async fn factor_shown(
+        &self,
+        caller: &Caller,
+        factor: Option<&SecondFactor>,
+    ) -> Result<Option<i64>> {
+        let Some(factor) = factor else { return Ok(None) };
+        self.use_second_factor(caller, factor).await?;
+        Ok(Some(self.now_ms()))
+    }
+
     fn claims(&self, account: AccountId, holder: Holder, seconds: i64) -> Claims {
         let issued_ms = self.now_ms();
         Claims {
@@ -362,6 +387,7 @@ impl Service {
             parent: None,
             policies: None,
             tags: Tags::new(),
+            mfa_ms: None,
         }
     }
 

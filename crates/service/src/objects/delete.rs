@@ -75,6 +75,9 @@ impl Operation for DeleteObject {
     async fn run(self, permit: Permit<'_, Self>, service: &Arc<Service>) -> Result<Self::Output> {
         let (bucket, _) = permit.bucket(&self.target.bucket)?;
         let Target { key, version, .. } = &self.target;
+        if bucket.wants_factor() && *version != VersionSelector::Latest {
+            service.use_owners_factor(permit.caller(), bucket).await?;
+        }
         let deleted = delete(service, bucket, key, *version, &self.condition).await?;
         service.garbage_queued.notify_one();
         Ok(deleted)
@@ -91,6 +94,12 @@ impl Operation for DeleteObjects {
 
     async fn run(self, permit: Permit<'_, Self>, service: &Arc<Service>) -> Result<Self::Output> {
         let (bucket, _) = permit.bucket(&self.bucket)?;
+        let named = |(_, selector, _): &Wish| *selector != VersionSelector::Latest;
+        let shown = permit.caller().factor.is_some();
+        // One code for all, and a wrong one is refused even if none of them takes one.
+        if bucket.wants_factor() && (shown || self.objects.iter().any(named)) {
+            service.use_owners_factor(permit.caller(), bucket).await?;
+        }
         let (permit, service, told) = (&permit, service, &AtomicBool::new(false));
         let delete_one = |(place, (key, selector, condition)): (usize, Wish)| async move {
             let target = Target { bucket: bucket.name.clone(), key, version: selector };

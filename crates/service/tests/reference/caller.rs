@@ -124,7 +124,7 @@ impl Client<'_> {
             }
             Act::SetVersioning(name, versioning) => {
                 let name = bucket_name(name);
-                self.call(buckets::SetVersioning { name, versioning }).await?;
+                self.call(buckets::SetVersioning { name, versioning, mfa_delete: None }).await?;
                 Ok(Answer::Done)
             }
             Act::ListBuckets { prefix, after, limit } => {

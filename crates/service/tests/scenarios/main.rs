@@ -17,6 +17,7 @@ mod clocks;
 mod conditional_writes;
 mod copies;
 mod emptying;
+mod mfa;
 mod origins;
 mod parallel_versions;
 mod placement;
@@ -166,7 +167,9 @@ impl Client {
     }
 
     async fn set_versioning(&self, versioning: Versioning) {
-        self.call(SetVersioning { name: name(BUCKET), versioning }).await.expect("it is switched");
+        self.call(SetVersioning { name: name(BUCKET), versioning, mfa_delete: None })
+            .await
+            .expect("it is switched");
     }
 
     async fn put(&self, key: &str, text: &str) -> Result<Version> {

@@ -1,14 +1,21 @@
 //! Temporary credentials: they end when they are to, and nothing else opens as one.
 
 use model::{Condition, policy::Principal};
-use service::entities::tokens::SessionWish;
+use service::{
+    Result,
+    entities::tokens::{Credentials, SessionWish},
+};
 
 use crate::{Store, Who};
+
+async fn session(store: &Store, seconds: Option<i64>) -> Result<Credentials> {
+    store.service.session_token(&store.caller(Who::Ann), seconds, None).await
+}
 
 #[tokio::test]
 async fn a_session_ends_when_its_time_is_over() {
     let store = Store::new(1).await;
-    let made = store.service.session_token(&store.caller(Who::Ann), Some(900)).expect("it is made");
+    let made = session(&store, Some(900)).await.expect("it is made");
     let identify = || store.service.identify(&made.access_key, Some(&made.token));
     let found = identify().await.expect("it is good").expect("it is known");
     assert_eq!(found.secret, made.secret);
@@ -23,9 +30,8 @@ async fn a_session_ends_when_its_time_is_over() {
 #[tokio::test]
 async fn a_token_is_good_with_its_own_access_key_only() {
     let store = Store::new(1).await;
-    let ann = store.caller(Who::Ann);
-    let made = store.service.session_token(&ann, None).expect("it is made");
-    let other = store.service.session_token(&ann, None).expect("it is made");
+    let made = session(&store, None).await.expect("it is made");
+    let other = session(&store, None).await.expect("it is made");
     for (access_key, token) in [
         (&made.access_key, &other.token),
         (&made.access_key, &made.token[2..].to_owned()),
@@ -45,7 +51,7 @@ async fn the_time_of_a_session_has_limits() {
     let store = Store::new(1).await;
     let ann = store.caller(Who::Ann);
     for seconds in [i64::MIN, 0, 899, 3601, i64::MAX] {
-        let refused = store.service.session_token(&ann, Some(seconds)).err();
+        let refused = session(&store, Some(seconds)).await.err();
         let refused = refused.map(|error| error.condition);
         assert_eq!(refused, Some(Condition::ValidationError), "{seconds}");
     }

@@ -109,7 +109,7 @@ async fn refused_in_objects(stranger: &Client) {
         LookAtBucket { name: bucket(), action: Action::ListBucket },
         LookAtBucket { name: bucket(), action: Action::GetBucketLocation },
         StatBucket { name: bucket() },
-        SetVersioning { name: bucket(), versioning: Versioning::Suspended },
+        SetVersioning { name: bucket(), versioning: Versioning::Suspended, mfa_delete: None },
         DeleteBucket { name: bucket(), abort_uploads: true },
         copy(BUCKET, BUCKET),
     );

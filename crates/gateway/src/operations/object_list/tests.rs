@@ -38,6 +38,7 @@ fn bucket() -> Bucket {
         copies: None,
         acl: None,
         object_ownership: None,
+        mfa_delete: None,
     }
 }
 

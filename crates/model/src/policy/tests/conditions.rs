@@ -168,3 +168,24 @@ fn a_second_factor_is_present_with_its_age_or_absent() {
         assert_eq!(holds(recent, &facts), expected, "{age:?}");
     }
 }
+
+/// Long-term keys have no such key at all, so that `BoolIfExists` lets them through.
+#[test]
+fn without_a_second_factor_temporary_credentials_say_so_and_keys_say_nothing() {
+    let factor = |value: &str| format!(r#""Bool": {{"aws:MultiFactorAuthPresent": "{value}"}}"#);
+    let if_exists = r#""BoolIfExists": {"aws:MultiFactorAuthPresent": "true"}"#;
+    let oss = r#""Bool": {"acs:MFAPresent": "true"}"#;
+    let absent = r#""Null": {"aws:MultiFactorAuthAge": "true"}"#;
+    for (issued, age, [is_true, is_false, exists, in_oss, no_age]) in [
+        (None, None, [false, false, true, false, true]),
+        (Some(1), None, [false, true, false, false, true]),
+        (Some(1), Some(5), [true, false, true, true, false]),
+    ] {
+        let facts = Facts { token_issued_ms: issued, mfa_age_seconds: age, ..request() };
+        assert_eq!(holds(&factor("true"), &facts), is_true, "{issued:?} {age:?}");
+        assert_eq!(holds(&factor("false"), &facts), is_false, "{issued:?} {age:?}");
+        assert_eq!(holds(if_exists, &facts), exists, "{issued:?} {age:?}");
+        assert_eq!(holds(oss, &facts), in_oss, "{issued:?} {age:?}");
+        assert_eq!(holds(absent, &facts), no_age, "{issued:?} {age:?}");
+    }
+}
