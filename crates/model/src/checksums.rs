@@ -2,11 +2,14 @@
 //!
 //! Source: S3 "Checking object integrity"; OSS "Check data integrity by CRC-64".
 
+pub mod md5;
+
 use crc_fast::CrcAlgorithm;
-use md5::{Digest as _, Md5};
 use minicbor::{Decode, Encode};
-use sha1::Sha1;
+use sha1::{Digest as _, Sha1};
 use sha2::Sha256;
+
+use self::md5::Md5;
 
 /// An algorithm a client may name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
@@ -121,7 +124,7 @@ impl Hasher {
             (Some(crc), _) => State::Crc(crc_fast::Digest::new(crc), algorithm.size_bytes()),
             (None, Algorithm::Sha1) => State::Sha1(Sha1::new()),
             (None, Algorithm::Sha256) => State::Sha256(Sha256::new()),
-            (None, _) => State::Md5(Md5::new()),
+            (None, _) => State::Md5(Md5::default()),
         })
     }
 
@@ -130,7 +133,7 @@ impl Hasher {
             State::Crc(digest, _) => digest.update(bytes),
             State::Sha1(digest) => digest.update(bytes),
             State::Sha256(digest) => digest.update(bytes),
-            State::Md5(digest) => digest.update(bytes),
+            State::Md5(md5) => md5.update(bytes),
         }
     }
 
@@ -142,7 +145,7 @@ impl Hasher {
             }
             State::Sha1(digest) => digest.finalize().to_vec(),
             State::Sha256(digest) => digest.finalize().to_vec(),
-            State::Md5(digest) => digest.finalize().to_vec(),
+            State::Md5(md5) => md5.finish().to_vec(),
         }
     }
 }

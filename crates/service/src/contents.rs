@@ -212,7 +212,7 @@ impl Service {
         let room = self.blobs.room();
         let mut held = room.hold();
         let _cost = room.begin(body.length_bytes())?;
-        let mut digester = Digester::new(body.wants_sha256(), body.algorithm());
+        let mut digester = Digester::new(&self.hashing, body.wants_sha256(), body.algorithm());
         let mut size_bytes = 0;
         loop {
             let batch = next_batch(body, room, &mut held).await?;

@@ -24,6 +24,7 @@ pub mod entities;
 mod error;
 pub mod explain;
 pub mod export;
+mod hashing;
 pub mod holders;
 pub mod objects;
 pub mod policies;
@@ -111,6 +112,7 @@ pub struct Service {
     /// Bodies that are coming in: the directories for them may be chosen already.
     pub(crate) uploads: readers::Writers,
     pub(crate) unnamed: contents::Unnamed,
+    pub(crate) hashing: Arc<hashing::Hashing>,
     pub(crate) garbage_queued: Notify,
     pub(crate) checks: check::Checks,
     pub(crate) audit_keep: Duration,
@@ -152,6 +154,7 @@ impl Service {
             writers: readers::Writers::default(),
             uploads: readers::Writers::default(),
             unnamed: contents::Unnamed::default(),
+            hashing: Arc::default(),
             garbage_queued: Notify::new(),
             checks: check::Checks::default(),
             audit_keep,
