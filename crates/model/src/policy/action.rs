@@ -337,6 +337,16 @@ impl Action {
         }
     }
 
+    /// What comes before and after the colon in a policy language's word, if it has one.
+    fn names_in(self, vocabulary: Vocabulary) -> Option<(&'static str, &'static str)> {
+        match (vocabulary, self.s3_name(), self.oss_name()) {
+            (_, "", "") => Some((self.vendor(), self.name())),
+            (Vocabulary::S3, "", _) | (Vocabulary::Oss, _, "") => None,
+            (Vocabulary::S3, s3, _) => Some(("s3", s3)),
+            (Vocabulary::Oss, _, oss) => Some(("oss", oss)),
+        }
+    }
+
     /// What its word begins with where neither protocol has one.
     const fn vendor(self) -> &'static str {
         match self.level() {
@@ -394,21 +404,22 @@ pub enum Vocabulary {
 
 /// The actions that a word of a policy stands for, such as `s3:Get*`; in any case of letters.
 pub fn named(vocabulary: Vocabulary, word: &str) -> ActionSet {
+    if !word.contains(['*', '?']) {
+        return word.split_once(':').map_or_else(ActionSet::default, |(vendor, name)| {
+            let same = |known: &str, given: &str| known.eq_ignore_ascii_case(given);
+            let is_meant = |action: &Action| {
+                action.names_in(vocabulary).is_some_and(|(own_vendor, own_name)| {
+                    same(own_vendor, vendor) && same(own_name, name)
+                })
+            };
+            Action::ALL.iter().copied().filter(is_meant).collect()
+        });
+    }
     let pattern = Token::pattern(&word.to_ascii_lowercase());
-    let own = |action: &Action| match vocabulary {
-        Vocabulary::S3 => ("s3:", action.s3_name()),
-        Vocabulary::Oss => ("oss:", action.oss_name()),
-    };
     let is_meant = |action: &Action| {
-        let (prefix, name) = own(action);
-        let word = match name {
-            "" if action.s3_name().is_empty() && action.oss_name().is_empty() => {
-                action.word().to_ascii_lowercase()
-            }
-            "" => return false,
-            name => format!("{prefix}{}", name.to_ascii_lowercase()),
-        };
-        wildcard::matches(&pattern, &word)
+        action.names_in(vocabulary).is_some_and(|(vendor, name)| {
+            wildcard::matches(&pattern, &format!("{vendor}:{}", name.to_ascii_lowercase()))
+        })
     };
     Action::ALL.iter().copied().filter(is_meant).collect()
 }

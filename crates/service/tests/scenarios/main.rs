@@ -11,6 +11,7 @@
     reason = "tests"
 )]
 
+mod audit;
 mod bucket_limit;
 mod checking;
 mod clocks;
