@@ -103,13 +103,16 @@ struct Exchange<'g> {
     cors: cors::Headers,
     /// A form for IAM or STS, which have errors of their own.
     is_form: bool,
+    /// S3 Control wraps its errors.
+    is_control: bool,
 }
 
 impl<'g> Exchange<'g> {
     fn new(gateway: &'g Arc<Gateway>, head: Head, has_place: bool) -> Self {
         let dialect = gateway.settings.default_dialect;
         let (address, operation, cors) = (None, "Unknown", cors::Headers::new());
-        Self { gateway, head, dialect, address, operation, has_place, cors, is_form: false }
+        let (is_form, is_control) = (false, false);
+        Self { gateway, head, dialect, address, operation, has_place, cors, is_form, is_control }
     }
 
     async fn run(&mut self, arriving: Option<Arriving>) -> Result<Reply> {
@@ -210,10 +213,17 @@ impl<'g> Exchange<'g> {
         refuse_many(&head.raw_query)?;
         let settings = &self.gateway.settings;
         let address = address::resolve(head.host.as_deref(), &head.path, &settings.domains);
-        let pairs = query_pairs(&head.raw_query)?;
+        let mut pairs = query_pairs(&head.raw_query)?;
         let endpoint = address.as_ref().map_or("", |address| &address.endpoint);
         self.dialect = dialect::detect(&head.headers, &pairs, endpoint, self.dialect)?;
-        let address = address?;
+        let mut address = address?;
+        let is_s3 = self.dialect == Dialect::S3;
+        let names_account = is_s3 && head.headers.contains_key("x-amz-account-id");
+        if let Some(asked) = address::control(&head.path, names_account) {
+            pairs.push((asked.to_owned(), String::new()));
+            address = address.of_control();
+            self.is_control = true;
+        }
         self.is_form = iam::is_ours(self.dialect, &head.method, &address, &head.headers);
         self.address = Some(address.clone());
         Ok((address, Query::new(pairs)))
@@ -463,6 +473,7 @@ impl<'g> Exchange<'g> {
             path: &self.head.path,
             bucket: address.and_then(|address| address.bucket.as_deref()),
             key: address.and_then(|address| address.key.as_deref()),
+            wrapped: self.is_control,
         }
     }
 }

@@ -3,7 +3,7 @@
 use model::{
     Condition,
     names::AccountId,
-    records::{AccessKey, Account},
+    records::{AccessBlock, AccessKey, Account},
 };
 
 use crate::{
@@ -58,6 +58,27 @@ impl Metadata {
             if exists {
                 return Err(Condition::AccountAlreadyExists.into());
             }
+            Ok(Try::Commit(draft, ()))
+        })
+        .await
+    }
+
+    /// Sets what an account keeps from all its buckets.
+    ///
+    /// # Errors
+    /// [`Condition::NoSuchAccount`].
+    pub async fn set_account_block(
+        &self,
+        id: &AccountId,
+        access_block: Option<AccessBlock>,
+    ) -> Result<()> {
+        self.transact(async || {
+            let row = keys::account(id);
+            let found = self.record::<Account>(&row).await?;
+            let (account, guard) = found.ok_or(Condition::NoSuchAccount)?;
+            let mut draft = Draft::default();
+            draft.expect(&guard);
+            draft.put(row, &Account { access_block, ..account });
             Ok(Try::Commit(draft, ()))
         })
         .await

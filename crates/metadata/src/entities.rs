@@ -236,6 +236,7 @@ mod tests {
             email: None,
             created_ms: 1,
             root: false,
+            access_block: None,
         };
         metadata.create_account(&account, &[]).await.expect("it is made");
         (metadata, id)

@@ -182,6 +182,7 @@ pub fn document(bucket: BucketId, kind: DocumentKind) -> Vec<u8> {
     let kind = match kind {
         DocumentKind::Policy => 0,
         DocumentKind::Cors => 1,
+        DocumentKind::Referer => 2,
     };
     join(DOCUMENT, &[&bucket.0.to_be_bytes(), &[kind]])
 }

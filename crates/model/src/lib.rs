@@ -14,6 +14,7 @@ pub mod names;
 pub mod policy;
 pub mod preconditions;
 pub mod records;
+pub mod referer;
 
 pub use condition::Condition;
 pub use names::{AccountId, BucketId, BucketName, ContentId, ObjectKey, UploadId, VersionId};

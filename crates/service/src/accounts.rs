@@ -238,6 +238,7 @@ impl Service {
             email: new.email.clone(),
             created_ms: self.now_ms(),
             root,
+            access_block: None,
         };
         let keys = if new.keys.is_empty() { vec![self.new_keys()] } else { new.keys.clone() };
         if keys.len() > ACCESS_KEYS_MAX {

@@ -7,7 +7,7 @@ use model::{
     acl::{self, Acl, Of, WantedAcl},
     names::{AccountId, BucketName, ObjectKey, VersionId, VersionSelector},
     policy::{Action, Context, Decision, Facts, Layers, Resource, evaluate, might_allow},
-    records::{Bucket, Version},
+    records::{AccessBlock, Bucket, Version},
 };
 
 use crate::{Caller, Error, Operation, Result, Service, objects::Target, policies::Policy};
@@ -17,6 +17,8 @@ struct Found {
     /// With its version: every commit expects the one it writes to.
     row: (Bucket, metadata::Guard),
     policy: Option<Arc<Policy>>,
+    /// What the blocks of bucket and account keep from everybody else.
+    blocked: AccessBlock,
 }
 
 impl Found {
@@ -28,10 +30,14 @@ impl Found {
         all.iter().find(|found| found.bucket().name == *name)
     }
 
+    /// Whether access control lists that make public count.
+    fn lets_public_acls(&self) -> bool {
+        !self.blocked.ignore_public_acls
+    }
+
     /// - `acl`: whether an access control list lets the request through.
     fn layers(&self, acl: bool) -> Layers<'_> {
-        let block = self.bucket().access_block;
-        let restricts = block.is_some_and(|block| block.restrict_public_buckets);
+        let restricts = self.blocked.restrict_public_buckets;
         Layers {
             acl,
             resource: self.policy.as_ref().map(|policy| &policy.document),
@@ -214,7 +220,13 @@ pub(crate) async fn authorize<'c, O: Operation>(
         if Found::named(&buckets, name).is_none() {
             let found = service.bucket_with_policy(name).await?;
             let (row, policy) = found.ok_or_else(|| no_such_bucket(name))?;
-            buckets.push(Found { row, policy });
+            service.check_referer(&row.0, &caller.facts).await?;
+            // No block binds the owner.
+            let blocked = match caller.account_id() == Some(&row.0.owner) {
+                true => AccessBlock::NONE,
+                false => row.0.blocked().and(service.account_block(&row.0.owner).await?),
+            };
+            buckets.push(Found { row, policy, blocked });
         }
         let bucket = Found::named(&buckets, name).map(Found::bucket);
         let expected =
@@ -326,7 +338,7 @@ async fn ask_object(
     let version = service.metadata.version(bucket, key, need.version).await?;
     let object = version.as_ref().filter(|version| version.object.is_some());
     let lets = match object {
-        Some(version) => object_lets(bucket, version, facts, action),
+        Some(version) => object_lets(found, version, facts, action),
         // Who may list learns that there is none.
         None if acl::is_read(action) => {
             let list = Need::one(Action::ListBucket, Resource::Bucket(&bucket.name));
@@ -338,7 +350,7 @@ async fn ask_object(
             }));
         }
         None => bucket_word(bucket)
-            .is_some_and(|acl| acl.lets(facts, action, Of::Object, bucket.lets_public_acls())),
+            .is_some_and(|acl| acl.lets(facts, action, Of::Object, found.lets_public_acls())),
     };
     let Need { action, resource, version: selector, .. } = *need;
     let context =
@@ -358,8 +370,8 @@ fn bucket_word(bucket: &Bucket) -> Option<&Acl> {
     bucket.acl.as_ref().filter(|acl| matches!(acl, Acl::Word(_)))
 }
 
-fn object_lets(bucket: &Bucket, version: &Version, facts: &Facts, action: Action) -> bool {
-    let public = bucket.lets_public_acls();
+fn object_lets(found: &Found, version: &Version, facts: &Facts, action: Action) -> bool {
+    let (bucket, public) = (found.bucket(), found.lets_public_acls());
     // A bucket's list that is no word says nothing of reading its objects.
     let acl = version.acl.as_ref().or_else(|| bucket_word(bucket));
     acl.is_some_and(|acl| bucket.heeds(acl) && acl.lets(facts, action, Of::Object, public))
@@ -392,7 +404,7 @@ fn layers<'b>(
     };
     let Some(found) = Found::named(buckets, name) else { return (Layers::default(), None) };
     let bucket = found.bucket();
-    let public = bucket.lets_public_acls();
+    let public = found.lets_public_acls();
     let acl = bucket.acl.as_ref().filter(|acl| bucket.heeds(acl)).is_some_and(|acl| {
         let action = need.acl_action();
         acl.lets(facts, action, Of::Bucket, public)

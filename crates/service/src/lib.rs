@@ -25,6 +25,7 @@ pub mod objects;
 pub mod policies;
 mod readers;
 pub mod rebuild;
+pub mod referer;
 mod seal;
 mod turns;
 pub mod uploads;

@@ -46,6 +46,11 @@ table! {
         "Bucket cannot have public ACLs set with BlockPublicAccess enabled: new buckets begin with \
          a public access block. Create the bucket, lift the block (DeletePublicAccessBlock), then \
          set the ACL.";
+    BucketAclBlockedByAccount: 400 "InvalidBucketAclWithBlockPublicAccessError" / "AccessDenied",
+        "Bucket cannot have public ACLs set with BlockPublicAccess enabled: BlockPublicAcls of the \
+         account's public access block refuses them for all its buckets. The account itself can \
+         switch it off (S3 Control PutPublicAccessBlock) or delete the block \
+         (DeletePublicAccessBlock).";
     BucketAclNotSupported: 400 "InvalidBucketAclWithObjectOwnership",
         "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting";
     BucketAlreadyExists: 409 "BucketAlreadyExists",
@@ -214,9 +219,19 @@ table! {
         "Access Denied: the ACL is public, and BlockPublicAcls of the bucket's public access block \
          refuses such ACLs. Switch it off (PutPublicAccessBlock) or delete the block \
          (DeletePublicAccessBlock), then set the ACL again.";
+    PublicAclBlockedByAccount: 403 "AccessDenied",
+        "Access Denied: the ACL is public, and BlockPublicAcls of the public access block of the \
+         bucket owner's account refuses such ACLs in all its buckets. The account can switch it \
+         off (S3 Control PutPublicAccessBlock) or delete its block (DeletePublicAccessBlock), \
+         then set the ACL again.";
     PublicPolicyBlocked: 403 "AccessDenied",
         "Access Denied: the policy is public, and BlockPublicPolicy of the bucket's public access \
          block refuses such policies. Switch it off (PutPublicAccessBlock) or delete the block \
+         (DeletePublicAccessBlock), then put the policy again.";
+    PublicPolicyBlockedByAccount: 403 "AccessDenied",
+        "Access Denied: the policy is public, and BlockPublicPolicy of the public access block of \
+         the bucket owner's account refuses such policies for all its buckets. The account can \
+         switch it off (S3 Control PutPublicAccessBlock) or delete its block \
          (DeletePublicAccessBlock), then put the policy again.";
     RequestHeadersTooLarge: 400 "RequestHeaderSectionTooLarge" / "InvalidArgument",
         "Your request header section exceeds the maximum allowed size.";

@@ -24,3 +24,4 @@ pub use evaluate::{Decision, Layer, Layers, Place, evaluate, may_assume, might_a
 pub use facts::{Context, Facts, Principal, Resource, Signature};
 pub use keys::Key;
 pub use principals::{Principals, Who};
+pub use wildcard::{Token, matches};
