@@ -33,6 +33,7 @@ use crate::{
     http::{Activity, Gateway, Head, respond},
     iam, metrics,
     operations::{absent, table},
+    rpc::{self, Rpc},
     signature::{self, Claim, Payload as Binding, Refusal, SignedRequest, Verified},
     wire::{
         Arriving, Entry, Found, Handler, Query, Reply, Request, Result, Target, Wanted, find,
@@ -105,14 +106,26 @@ struct Exchange<'g> {
     is_form: bool,
     /// S3 Control wraps its errors.
     is_control: bool,
+    /// A call for STS in the words of Alibaba Cloud.
+    rpc: Option<Rpc>,
 }
 
 impl<'g> Exchange<'g> {
     fn new(gateway: &'g Arc<Gateway>, head: Head, has_place: bool) -> Self {
         let dialect = gateway.settings.default_dialect;
         let (address, operation, cors) = (None, "Unknown", cors::Headers::new());
-        let (is_form, is_control) = (false, false);
-        Self { gateway, head, dialect, address, operation, has_place, cors, is_form, is_control }
+        Self {
+            gateway,
+            head,
+            dialect,
+            address,
+            operation,
+            has_place,
+            cors,
+            is_form: false,
+            is_control: false,
+            rpc: None,
+        }
     }
 
     async fn run(&mut self, arriving: Option<Arriving>) -> Result<Reply> {
@@ -125,6 +138,9 @@ impl<'g> Exchange<'g> {
         if self.head.method == Method::OPTIONS {
             self.operation = "OptionsObject";
             return cors::preflight(&self.gateway.service, &address, &self.head.headers).await;
+        }
+        if self.rpc.is_some() {
+            return self.rpc(arriving).await;
         }
         self.tell_browsers(&address).await;
         if self.is_form {
@@ -152,8 +168,8 @@ impl<'g> Exchange<'g> {
     async fn admit(&mut self) -> Result<()> {
         let (address, query) = self.locate()?;
         self.refuse_without_place()?;
-        if self.head.method == Method::OPTIONS || self.is_form {
-            // The signature of a form for IAM is over the body: that must come first.
+        if self.head.method == Method::OPTIONS || self.is_form || self.rpc.is_some() {
+            // The signature of a form for IAM or STS is over the body: that must come first.
             return Ok(());
         }
         self.tell_browsers(&address).await;
@@ -187,6 +203,16 @@ impl<'g> Exchange<'g> {
         let body = arriving.whole(FORM_BYTES_MAX).await?;
         refuse_many_in(&body)?;
         let form = iam::Form::parse(&body)?;
+        if self.head.raw_query.is_empty()
+            && rpc::is_ours(&self.head.method, &self.head.headers, form.pairs())
+        {
+            let rpc = Rpc { parameters: form.into_pairs() };
+            (self.dialect, self.is_form) = (Dialect::Oss, false);
+            self.operation = rpc.action().unwrap_or("Unknown");
+            let outcome = self.answer_rpc(&rpc).await;
+            self.rpc = Some(rpc);
+            return outcome;
+        }
         self.operation = iam::action(&form).map_or("Unknown", |action| action.name());
         let sha256: [u8; 32] = Sha256::digest(&body).into();
         let request = self.verify(address, query, None, Some(sha256)).await?;
@@ -195,6 +221,43 @@ impl<'g> Exchange<'g> {
             return Err(Condition::ContentSha256Mismatch.into());
         }
         iam::reply(&request, &form, &self.gateway.service).await
+    }
+
+    /// Answers a call for STS in the words of Alibaba Cloud, whose parameters may go on in a form.
+    async fn rpc(&mut self, arriving: Option<Arriving>) -> Result<Reply> {
+        let mut rpc = self.rpc.take().ok_or(Condition::Internal)?;
+        let read = async {
+            let Some(arriving) = arriving else { return Ok(Vec::new()) };
+            let body = arriving.whole(FORM_BYTES_MAX).await?;
+            refuse_many_in(&body)?;
+            let text = std::str::from_utf8(&body).map_err(|_| Condition::InvalidArgument)?;
+            Ok::<_, Error>(query_pairs(text)?)
+        };
+        let outcome = match read.await {
+            Err(error) => Err(error),
+            Ok(form) => {
+                rpc.parameters.extend(form);
+                self.operation = rpc.action().unwrap_or("Unknown");
+                self.answer_rpc(&rpc).await
+            }
+        };
+        self.rpc = Some(rpc);
+        outcome
+    }
+
+    async fn answer_rpc(&self, rpc: &Rpc) -> Result<Reply> {
+        let claim = signature::rpc_claim(self.head.method.as_str(), &rpc.parameters)?;
+        let service = &self.gateway.service;
+        let found = service.identify(&claim.access_key, claim.token.as_deref()).await?;
+        let identity = found.ok_or_else(|| {
+            Error::new(Condition::InvalidAccessKeyId, "Specified access key is not found.")
+        })?;
+        claim.verify(&identity.secret, service.clock().now())?;
+        if claim.token.is_none() {
+            self.note(&claim.access_key, "sts", None);
+        }
+        let caller = self.caller(Some((identity, claim.access_key)));
+        rpc.reply(&caller, service, &self.head.id.0).await
     }
 
     fn refuse_without_place(&self) -> Result<()> {
@@ -215,7 +278,13 @@ impl<'g> Exchange<'g> {
         let address = address::resolve(head.host.as_deref(), &head.path, &settings.domains);
         let mut pairs = query_pairs(&head.raw_query)?;
         let endpoint = address.as_ref().map_or("", |address| &address.endpoint);
-        self.dialect = dialect::detect(&head.headers, &pairs, endpoint, self.dialect)?;
+        let is_root = address.as_ref().is_ok_and(|address| address.bucket.is_none());
+        if is_root && rpc::is_ours(&head.method, &head.headers, &pairs) {
+            self.dialect = Dialect::Oss;
+            self.rpc = Some(Rpc { parameters: pairs.clone() });
+        } else {
+            self.dialect = dialect::detect(&head.headers, &pairs, endpoint, self.dialect)?;
+        }
         let mut address = address?;
         let is_s3 = self.dialect == Dialect::S3;
         let names_account = is_s3 && head.headers.contains_key("x-amz-account-id");
@@ -362,14 +431,18 @@ impl<'g> Exchange<'g> {
         if claim.session_token.is_some() {
             return;
         }
+        self.note(&claim.access_key, verified.service, verified.region.as_deref());
+    }
+
+    fn note(&self, access_key: &str, of: &str, region: Option<&str>) {
         let service = self.gateway.service.clone();
         let used = KeyUse {
             at_ms: unix_ms(service.clock().now()),
-            service: verified.service.to_owned(),
-            region: verified.region.clone().unwrap_or_else(|| "N/A".to_owned()),
+            service: of.to_owned(),
+            region: region.unwrap_or("N/A").to_owned(),
         };
-        if service.note_use(&claim.access_key, &used) {
-            let access_key = claim.access_key.clone();
+        if service.note_use(access_key, &used) {
+            let access_key = access_key.to_owned();
             actix_rt::spawn(async move { service.write_use(&access_key, &used).await });
         }
     }
@@ -391,7 +464,8 @@ impl<'g> Exchange<'g> {
             ..CallerFacts::system("", 0)
         };
         let Some((identity, access_key)) = signer else { return Caller::from_facts(facts, None) };
-        let Identity { account, principal, groups, tags, standing, token_issued_ms, .. } = identity;
+        let Identity { account, principal, groups, tags, standing, .. } = identity;
+        let Identity { token_issued_ms, web, .. } = identity;
         let facts = CallerFacts {
             root: account.root && matches!(principal, Principal::Account(_)),
             canonical_id: Some(account.canonical_id.clone()),
@@ -399,6 +473,7 @@ impl<'g> Exchange<'g> {
             groups,
             principal_tags: tags,
             token_issued_ms,
+            web,
             access_key: Some(access_key),
             ..facts
         };
@@ -446,8 +521,7 @@ impl<'g> Exchange<'g> {
     ) -> Response<BoxBody> {
         let (mut reply, error) = match outcome {
             Ok(reply) => (reply, None),
-            Err(error) if self.is_form => (iam::error_reply(&self.head.id.0, &error), Some(error)),
-            Err(error) => (errors::reply(&self.facts(), &error), Some(error)),
+            Err(error) => (self.refuse(&error), Some(error)),
         };
         reply.headers.append(&mut self.cors);
         let elapsed = started.elapsed();
@@ -461,6 +535,16 @@ impl<'g> Exchange<'g> {
         record.log(error.as_ref());
         let count = record.count();
         respond(reply, self.dialect, &self.head.id.0, elapsed.as_millis(), count)
+    }
+
+    /// The answer to a request that failed, in the words of the interface it meant.
+    fn refuse(&self, error: &Error) -> Reply {
+        let id = &self.head.id.0;
+        match &self.rpc {
+            Some(rpc) => rpc.error(id, self.head.host.as_deref().unwrap_or_default(), error),
+            None if self.is_form => iam::error_reply(id, error),
+            None => errors::reply(&self.facts(), error),
+        }
     }
 
     fn facts(&self) -> Facts<'_> {

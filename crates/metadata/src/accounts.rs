@@ -102,8 +102,8 @@ impl Metadata {
             if !self.engine.scan(&owned, 1, Direction::Forward).await?.rows.is_empty() {
                 return Err(Condition::BucketNotEmpty.into());
             }
-            let (entities, policies) = (keys::account_entities(id), keys::managed_policies(id));
-            for range in [&entities, &policies] {
+            let all_of_it = keys::of_account(id);
+            for range in &all_of_it {
                 if !self.engine.scan(range, 1, Direction::Forward).await?.rows.is_empty() {
                     self.delete_entities(id).await?;
                 }
@@ -111,8 +111,7 @@ impl Metadata {
             let mut draft = Draft::reclaiming();
             draft.expect(&guard);
             draft.expect_empty(owned);
-            draft.expect_empty(entities);
-            draft.expect_empty(policies);
+            all_of_it.into_iter().for_each(|range| draft.expect_empty(range));
             draft.delete(keys::account(id));
             draft.delete(keys::entity_revision(id));
             for key in self.access_keys().await? {

@@ -28,6 +28,7 @@
 //! | `e` | account, end, kind (0 user, 1 group, 2 role), name in lower case | `Entity` |
 //! | `m` | account, end, name in lower case | `ManagedPolicy` |
 //! | `v` | account id | revision of the account's entities and policies |
+//! | `o` | account, end, host and path of the provider | `OidcProvider` |
 //! | `k` | access key | `KeyUse`: when it was used last |
 //! | `N` | bucket id | `Recount`: its bytes are being brought to another number of copies |
 //!
@@ -67,6 +68,7 @@ pub const FACT: u8 = b'M';
 pub const ENTITY: u8 = b'e';
 pub const MANAGED_POLICY: u8 = b'm';
 pub const ENTITY_REVISION: u8 = b'v';
+pub const OIDC_PROVIDER: u8 = b'o';
 pub const KEY_USE: u8 = b'k';
 pub const RECOUNT: u8 = b'N';
 
@@ -152,6 +154,11 @@ pub fn account_entities(account: &AccountId) -> ScanRange {
     within(join(ENTITY, &[&ended(account.as_str().as_bytes())]))
 }
 
+/// All that an account gives rights to: gone with it.
+pub fn of_account(account: &AccountId) -> [ScanRange; 3] {
+    [account_entities(account), managed_policies(account), oidc_providers(account)]
+}
+
 pub fn managed_policy(account: &AccountId, name: &str) -> Vec<u8> {
     let mut row = managed_policies(account).start;
     row.extend_from_slice(name.to_lowercase().as_bytes());
@@ -164,6 +171,16 @@ pub fn managed_policies(account: &AccountId) -> ScanRange {
 
 pub fn entity_revision(account: &AccountId) -> Vec<u8> {
     join(ENTITY_REVISION, &[account.as_str().as_bytes()])
+}
+
+pub fn oidc_provider(account: &AccountId, place: &str) -> Vec<u8> {
+    let mut row = oidc_providers(account).start;
+    row.extend_from_slice(place.as_bytes());
+    row
+}
+
+pub fn oidc_providers(account: &AccountId) -> ScanRange {
+    within(join(OIDC_PROVIDER, &[&ended(account.as_str().as_bytes())]))
 }
 
 pub fn key_use(access_key: &str) -> Vec<u8> {

@@ -53,6 +53,8 @@ pub struct Identity {
     pub standing: Standing,
     /// When the credentials were issued, if they are temporary.
     pub token_issued_ms: Option<i64>,
+    /// What another identity provider said of them: keys of conditions and their values.
+    pub web: Vec<(String, Vec<String>)>,
 }
 
 /// Accounts that shall exist from the start.
@@ -100,6 +102,7 @@ impl Service {
             tags: Tags::new(),
             standing: Standing::default(),
             token_issued_ms: None,
+            web: Vec::new(),
         };
         if let Some(name) = &key.user {
             let found = self.standing_of(&key.account, EntityKind::User, name).await?;

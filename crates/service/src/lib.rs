@@ -22,6 +22,7 @@ mod error;
 pub mod export;
 pub mod holders;
 pub mod objects;
+mod outbound;
 pub mod policies;
 mod readers;
 pub mod rebuild;
@@ -37,6 +38,7 @@ pub use authorize::{Need, Permit};
 pub use caller::Caller;
 pub use contents::ContentReader;
 pub use error::{Error, Result};
+pub use outbound::{NoOutbound, Outbound};
 pub use seal::opens_secret;
 
 use std::sync::Arc;
@@ -83,6 +85,8 @@ pub struct Parts {
     pub scrub: Option<workers::ScrubSettings>,
     pub placement: disks::PlacementSettings,
     pub key_files: Arc<dyn holders::KeyFiles>,
+    /// How other servers are asked.
+    pub outbound: Arc<dyn Outbound>,
 }
 
 /// The store: operations over metadata and blobs.
@@ -99,6 +103,8 @@ pub struct Service {
     standings: entities::Standings,
     sessions: entities::Sessions,
     uses: entities::Uses,
+    key_sets: entities::KeySets,
+    outbound: Arc<dyn Outbound>,
     pub(crate) keep_unnamed: bool,
     pub(crate) readers: readers::Readers,
     pub(crate) writers: readers::Writers,
@@ -120,7 +126,7 @@ impl Service {
     /// When the master key cannot be used, or no region is named.
     pub fn open(parts: Parts) -> Result<Arc<Self>> {
         let Parts { metadata, blobs, clock, entropy, .. } = parts;
-        let Parts { block_public_access, object_ownership, .. } = parts;
+        let Parts { block_public_access, object_ownership, outbound, .. } = parts;
         let Parts { master_key, regions, keep_unnamed, scrub, placement, key_files, .. } = parts;
         if regions.is_empty() {
             return Err(Error::new(model::Condition::Internal, "no region is configured"));
@@ -138,6 +144,8 @@ impl Service {
             standings: entities::Standings::default(),
             sessions: entities::Sessions::default(),
             uses: entities::Uses::default(),
+            key_sets: entities::KeySets::default(),
+            outbound,
             keep_unnamed,
             readers: readers::Readers::default(),
             writers: readers::Writers::default(),

@@ -76,6 +76,8 @@ table! {
         "Your proposed upload exceeds the maximum allowed size";
     EntityTooSmall: 400 "EntityTooSmall",
         "Your proposed upload is smaller than the minimum allowed size";
+    ExpiredIdentityToken: 400 "ExpiredTokenException",
+        "The web identity token that was passed is expired.";
     ExpiredSignature: 403 "AccessDenied",
         "Request has expired";
     ExpiredToken: 400 "ExpiredToken" / "SecurityTokenExpired",
@@ -84,6 +86,10 @@ table! {
         "The object you specified already exists and can not be overwritten.";
     FormFieldsTooLarge: 400 "MaxPostPreDataLengthExceededError" / "FieldItemTooLong",
         "Your POST request fields preceding the upload file were too large.";
+    IdpCommunication: 400 "IDPCommunicationError",
+        "The identity provider could not be reached to verify the token.";
+    IdpRejectedClaim: 403 "IDPRejectedClaim",
+        "The identity provider's claim was rejected.";
     IllegalVersioningConfiguration: 400
         "IllegalVersioningConfigurationException" / "InvalidArgument",
         "The Versioning element must be specified";
@@ -103,6 +109,8 @@ table! {
         "The Content-MD5 you specified was invalid.";
     InvalidEncryption: 400 "InvalidEncryptionAlgorithmError",
         "The encryption request you specified is not valid. The valid value is AES256.";
+    InvalidIdentityToken: 400 "InvalidIdentityToken",
+        "The web identity token that was passed could not be validated.";
     InvalidInput: 400 "InvalidInput",
         "The input is not valid.";
     InvalidLocationConstraint: 400 "InvalidLocationConstraint",

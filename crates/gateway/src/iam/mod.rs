@@ -11,6 +11,7 @@ mod keys;
 mod listing;
 mod page;
 mod policies;
+mod providers;
 mod simulate;
 mod sts;
 
@@ -74,11 +75,14 @@ pub fn served() -> impl Iterator<Item = Action> {
 /// # Errors
 /// Those of the action; `NotImplemented` for one that is not there.
 pub async fn reply(request: &Request, form: &Form, service: &Arc<Service>) -> Result<Reply> {
-    if request.verified.is_none() {
+    let asked = action(form);
+    // Its token stands for a signature.
+    let needs_key = asked != Some(Action::AssumeRoleWithWebIdentity);
+    if request.verified.is_none() && needs_key {
         let detail = "Request is missing Authentication Token";
         return Err(Error::new(Condition::AccessDenied, detail));
     }
-    let Some(action) = action(form) else {
+    let Some(action) = asked else {
         let name = form.get("Action").unwrap_or_default();
         let detail = format!("{name} is not implemented.");
         return Err(Error::new(Condition::NotImplemented, detail));
@@ -92,6 +96,7 @@ pub async fn reply(request: &Request, form: &Form, service: &Arc<Service>) -> Re
     document.open(format!("{name}Result"));
     let mut caller = request.caller.clone();
     caller.facts.request.extend(facts(form));
+    caller.facts.request_tags = form.tags()?;
     let call = Call { action, form, caller: &caller, service };
     call.run(&mut document).await?;
     document.close();
@@ -153,6 +158,7 @@ impl Call<'_> {
             A::ListUserPolicies | A::ListGroupPolicies | A::ListRolePolicies => {
                 self.list_inline(xml).await
             }
+            _ if name.contains("OpenIDConnectProvider") => self.providers(xml).await,
             _ if name.starts_with("Attach") || name.starts_with("Detach") => self.attach().await,
             _ if name.starts_with("ListAttached") => self.list_attached(xml).await,
             _ if name.ends_with("PermissionsBoundary") => self.boundary().await,

@@ -20,7 +20,9 @@ mod tests;
 pub use action::{Action, ActionSet, Level, Vocabulary, named as actions_named};
 pub use bucket::{check as check_bucket_policy, is_public};
 pub use document::{Document, Effect, Kind, Language, Statement};
-pub use evaluate::{Decision, Layer, Layers, Place, evaluate, may_assume, might_allow};
+pub use evaluate::{
+    Decision, Layer, Layers, Place, evaluate, may_assume, might_allow, trusts_web_identity,
+};
 pub use facts::{Context, Facts, Principal, Resource, Signature};
 pub use keys::Key;
 pub use principals::{Principals, Who};

@@ -31,6 +31,7 @@ pub struct Config {
     pub buckets: Buckets,
     pub scrub: Scrub,
     pub placement: Placement,
+    pub outbound: Outbound,
     pub root: Root,
     pub log: Log,
     pub account: Vec<Account>,
@@ -106,6 +107,13 @@ pub struct Scrub {
 #[serde(default, deny_unknown_fields)]
 pub struct Placement {
     pub bytes_per_second_max: u64,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Outbound {
+    pub allow: Vec<String>,
+    pub ca_file: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]

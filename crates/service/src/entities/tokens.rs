@@ -22,6 +22,7 @@ use super::{
     CompiledEntity, Standing, Tags,
     arn::{check_name, invalid},
     members::check_tags,
+    web_identity::WebFacts,
 };
 use crate::{Caller, Error, Identity, Result, Service, authorize::Granted};
 
@@ -70,6 +71,9 @@ struct Claims {
     policies: Option<Vec<String>>,
     #[n(7)]
     tags: Tags,
+    /// What another identity provider said of the bearer.
+    #[n(9)]
+    web: Option<WebFacts>,
 }
 
 #[derive(Clone, Debug, Encode, Decode)]
@@ -118,8 +122,22 @@ impl Service {
         let (account, role) = self.role_of(arn).await?.ok_or_else(|| denied(caller, arn))?;
         self.ask_trust(caller, &account, &role, &wish)?;
         let chained = matches!(caller.facts.principal, Principal::Session { .. });
-        let longest = role.role.as_ref().map_or(3600, |role| i64::from(role.session_seconds_max));
-        let longest = if chained { longest.min(SESSION_SECONDS_CHAINED) } else { longest };
+        let longest = if chained { SESSION_SECONDS_CHAINED } else { i64::MAX };
+        self.issue_for_role(account, &role, (wish, longest), None).await
+    }
+
+    /// The credentials of whoever may take on a role.
+    ///
+    /// - `longest`: seconds, besides what the role lets.
+    pub(super) async fn issue_for_role(
+        &self,
+        account: AccountId,
+        role: &Entity,
+        (wish, longest): (SessionWish, i64),
+        web: Option<WebFacts>,
+    ) -> Result<Credentials> {
+        let most = role.role.as_ref().map_or(3600, |role| i64::from(role.session_seconds_max));
+        let longest = most.min(longest);
         let seconds = seconds(wish.seconds, SESSION_SECONDS_ROLE.min(longest), 900..=longest)?;
         let policies = self.session_policies(&account, &wish).await?;
         let holder = Holder::Role {
@@ -127,9 +145,9 @@ impl Service {
             id: role.id.clone(),
             session: wish.name.clone(),
         };
-        let principal = session_principal(&account, &role, &wish.name);
+        let principal = session_principal(&account, role, &wish.name);
         let claims = self.claims(account, holder, seconds);
-        self.issue(Claims { policies, tags: wish.tags, ..claims }, &principal)
+        self.issue(Claims { policies, tags: wish.tags, web, ..claims }, &principal)
     }
 
     /// Temporary credentials with the caller's own rights.
@@ -226,6 +244,7 @@ impl Service {
             tags,
             standing: Standing { own, session },
             token_issued_ms: Some(claims.issued_ms),
+            web: claims.web.unwrap_or_default(),
         })
     }
 
@@ -266,7 +285,7 @@ impl Service {
     }
 
     /// The role of an ARN, in whatever account.
-    async fn role_of(&self, arn: &str) -> Result<Option<(AccountId, Entity)>> {
+    pub(super) async fn role_of(&self, arn: &str) -> Result<Option<(AccountId, Entity)>> {
         let Some(rest) = arn.strip_prefix("arn:aws:iam::") else {
             return Err(invalid(format!("{arn} is invalid")));
         };
@@ -352,6 +371,7 @@ impl Service {
             parent: None,
             policies: None,
             tags: Tags::new(),
+            web: None,
         }
     }
 
