@@ -4,6 +4,7 @@ import base64
 import contextlib
 import http.server
 import json
+import ssl
 import threading
 import time
 import urllib.parse
@@ -49,7 +50,8 @@ def log_in(url: str, client: str, subject: str) -> str:
 class Issuer:
     """A provider that signs whatever it is told to, and publishes its keys `rsa` and `ec`."""
 
-    def __init__(self):
+    def __init__(self, certificate=None):
+        """With a certificate and its key it speaks HTTPS."""
         self.keys = {
             "rsa": rsa.generate_private_key(65537, 2048),
             "ec": ec.generate_private_key(ec.SECP256R1()),
@@ -64,7 +66,7 @@ class Issuer:
                 issuer.asked.append((self.path, dict(self.headers)))
                 status, headers, body = issuer.answer(self.path)
                 self.send_response(status)
-                for name, value in headers.items():
+                for name, value in (headers | {"Content-Length": str(len(body))}).items():
                     self.send_header(name, value)
                 self.end_headers()
                 with contextlib.suppress(OSError):
@@ -76,6 +78,11 @@ class Issuer:
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.place = f"127.0.0.1:{self.server.server_port}"
         self.url = f"http://{self.place}"
+        if certificate:
+            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            context.load_cert_chain(*certificate)
+            self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
+            self.url = f"https://{self.place}"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def close(self):

@@ -1,11 +1,14 @@
 """Roles for users of other identity providers, with real tokens of a provider from the package
 index, and with tokens that are wrong in one way each."""
 
+import functools
 import json
+import subprocess
 import time
 
 import boto3
 import pytest
+import requests
 from botocore import UNSIGNED
 from botocore.config import Config
 
@@ -89,18 +92,38 @@ def known(iam, issuer):
     iam.delete_open_id_connect_provider(OpenIDConnectProviderArn=arn_of(issuer.url))
 
 
-@pytest.fixture
-def assume(endpoint):
+def assume_at(endpoint, arn, token, **more):
     """Takes on a role with a token, without any key."""
     config = Config(retries={"total_max_attempts": 1}, signature_version=UNSIGNED)
     client = boto3.client("sts", endpoint_url=endpoint, region_name=REGION, config=config)
+    return client.assume_role_with_web_identity(
+        RoleArn=arn, RoleSessionName="session", WebIdentityToken=token, **more
+    )
 
-    def take(arn, token, **more):
-        return client.assume_role_with_web_identity(
-            RoleArn=arn, RoleSessionName="session", WebIdentityToken=token, **more
+
+@pytest.fixture
+def assume(endpoint):
+    """The same at the server of this file."""
+    return functools.partial(assume_at, endpoint)
+
+
+@pytest.fixture
+def certificates(tmp_path):
+    """Makes self-signed certificates for 127.0.0.1, each with its key."""
+
+    def make(name: str) -> tuple:
+        files = (tmp_path / f"{name}.crt", tmp_path / f"{name}.key")
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+            + ["-nodes", "-days", "2", "-subj", "/CN=127.0.0.1", "-out", files[0]]
+            + ["-keyout", files[1], "-addext", "subjectAltName=IP:127.0.0.1"]
+            + ["-addext", "basicConstraints=critical,CA:FALSE"],
+            check=True,
+            capture_output=True,
         )
+        return files
 
-    return take
+    return make
 
 
 def test_aws_cli_and_boto3_take_on_a_role_with_a_real_token(
@@ -195,6 +218,15 @@ def test_tokens_that_are_wrong_in_one_way_are_refused(known, role, assume):
         got = (answer["ResponseMetadata"]["HTTPStatusCode"], answer["Error"]["Code"])
         assert got == expected, (name, answer["Error"])
     other.close()
+
+
+def test_the_name_of_the_host_does_not_matter(known, role, endpoint):
+    form = {"Action": "AssumeRoleWithWebIdentity", "Version": "2011-06-15"}
+    form |= {"RoleArn": role(trusting(known.url)), "RoleSessionName": "session"}
+    form |= {"WebIdentityToken": known.token()}
+    for host in ("oss.example.com", "sts.example.com", "oss-cn-hangzhou.aliyuncs.com"):
+        answer = requests.post(endpoint, form, headers={"Host": host}, timeout=10)
+        assert answer.status_code == 200 and "<AccessKeyId>" in answer.text, answer.text
 
 
 def test_a_role_decides_whom_it_trusts(known, role, assume):
@@ -314,25 +346,37 @@ def test_a_provider_that_answers_wrongly_is_not_believed(known, role, assume, wr
     assert len(known.asked) == len(asked)
 
 
+def test_a_provider_in_the_own_network_is_asked_over_tls(tmp_path, certificates):
+    """The operator names the network and the certificate; another certificate does not count."""
+    trusted, other = certificates("trusted"), certificates("other")
+    settings = f'[outbound]\nallow = ["127.0.0.1"]\nca_file = "{trusted[0]}"\n'
+    with Server(tmp_path / "server", settings=settings) as server:
+        iam = query_client("iam", server.endpoint)
+        for certificate, expected in ((trusted, None), (other, "IDPCommunicationError")):
+            one = Issuer(certificate)
+            iam.create_open_id_connect_provider(Url=one.url, ClientIDList=["app"])
+            name = f"tls-{one.server.server_port}"
+            text = document(trusting(one.url))
+            arn = iam.create_role(RoleName=name, AssumeRolePolicyDocument=text)["Role"]["Arn"]
+            if expected:
+                with refused(400, expected):
+                    assume_at(server.endpoint, arn, one.token())
+                assert not one.asked and "certificate" in server.logged
+            else:
+                assert assume_at(server.endpoint, arn, one.token())["Credentials"]
+            one.close()
+
+
 def test_providers_inside_are_not_asked_unless_the_operator_says_so(server, issuer):
     iam = query_client("iam", server.endpoint)
-    sts = boto3.client(
-        "sts",
-        endpoint_url=server.endpoint,
-        region_name=REGION,
-        config=Config(retries={"total_max_attempts": 1}, signature_version=UNSIGNED),
-    )
+    any_role = f"arn:aws:iam::{OWNER.identity}:role/any"
     with refused(400, "InvalidInput"):
         iam.create_open_id_connect_provider(Url=issuer.url, ClientIDList=["app"])
     for host in ("127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]"):
         url = f"https://{host}:{issuer.server.server_port}"
         iam.create_open_id_connect_provider(Url=url, ClientIDList=["app"])
         with refused(400, "IDPCommunicationError"):
-            sts.assume_role_with_web_identity(
-                RoleArn=f"arn:aws:iam::{OWNER.identity}:role/any",
-                RoleSessionName="session",
-                WebIdentityToken=issuer.token(iss=url),
-            )
+            assume_at(server.endpoint, any_role, issuer.token(iss=url))
         iam.delete_open_id_connect_provider(OpenIDConnectProviderArn=arn_of(url))
     assert not issuer.asked
     assert "outbound.allow" in server.logged

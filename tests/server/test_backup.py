@@ -15,11 +15,12 @@ import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
 from harness.accounts import OWNER, Account
-from harness.clients import s3_client
+from harness.clients import query_client, s3_client
 from harness.copying import rsync
 from harness.data import PART, SEED, some_bytes, tree
 from harness.operator import ENVIRONMENT, ROOT, larder, output
 from harness.server import BINARY, Server
+from harness.sign import s3_request
 
 DIRECTORIES = ("a=one", "b=two", "c=three")
 NAMES = tuple(name.partition("=")[2] for name in DIRECTORIES)
@@ -317,6 +318,31 @@ def test_older_metadata_loses_nothing_that_newer_metadata_names(special_server):
     for key, body in late.items():
         assert s3.get_object(Bucket="plain", Key=key)["Body"].read() == body
     assert check(server)["clean"]
+
+
+def test_an_export_carries_what_an_account_trusts_and_blocks(special_server, second_machine):
+    old, new = special_server(*DIRECTORIES, environment=ENVIRONMENT), second_machine
+    url, path = "https://idp.example.com/x", "/v20180820/configuration/publicAccessBlock"
+    s3 = s3_client(old.endpoint)
+    s3.create_bucket(Bucket="carried")
+    s3.put_object(Bucket="carried", Key="k", Body=b"content")
+    iam = query_client("iam", old.endpoint)
+    provider = iam.create_open_id_connect_provider(Url=url, ClientIDList=["app"])
+    named = {"x-amz-account-id": OWNER.identity}
+    on = b"<PublicAccessBlockConfiguration><BlockPublicPolicy>true</BlockPublicPolicy>"
+    body = on + b"</PublicAccessBlockConfiguration>"
+    assert s3_request(old.endpoint, "PUT", path, named, body).status == 200
+    old.stop()
+    copy_to(old, new)
+    file = new.home / "export"
+    export_offline(old, file)
+    assert put_in(new, file, "--replace").returncode == 0
+    new.start()
+    iam = query_client("iam", new.endpoint)
+    arn = {"OpenIDConnectProviderArn": provider["OpenIDConnectProviderArn"]}
+    assert iam.get_open_id_connect_provider(**arn)["ClientIDList"] == ["app"]
+    shown = s3_request(new.endpoint, "GET", path, named)
+    assert b"<BlockPublicPolicy>true</BlockPublicPolicy>" in shown.body
 
 
 def test_a_cut_or_changed_export_is_refused_and_changes_nothing(special_server):

@@ -293,7 +293,11 @@ impl<'g> Exchange<'g> {
             address = address.of_control();
             self.is_control = true;
         }
-        self.is_form = iam::is_ours(self.dialect, &head.method, &address, &head.headers);
+        self.is_form =
+            self.rpc.is_none() && iam::is_ours(self.dialect, &head.method, &address, &head.headers);
+        if self.is_form {
+            self.dialect = Dialect::S3;
+        }
         self.address = Some(address.clone());
         Ok((address, Query::new(pairs)))
     }

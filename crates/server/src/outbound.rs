@@ -92,6 +92,17 @@ impl Allowed {
         self.names(host) || address.is_some_and(|address| self.holds(address))
     }
 
+    /// The addresses of a host that may be asked; the others are passed over.
+    fn choose(&self, host: &str, found: Vec<SocketAddr>) -> Result<Vec<SocketAddr>> {
+        let lets = found.iter().copied().filter(|address| self.lets(host, address.ip()));
+        let lets: Vec<SocketAddr> = lets.take(ADDRESSES_MAX).collect();
+        ensure!(
+            !lets.is_empty(),
+            "{host} leads to {found:?}, which outbound.allow does not let be asked"
+        );
+        Ok(lets)
+    }
+
     fn lets(&self, host: &str, address: IpAddr) -> bool {
         self.names(host) || self.holds(address.to_canonical()) || is_public(address)
     }
@@ -192,17 +203,9 @@ impl Outbound {
     /// The addresses of a host that may be asked.
     async fn resolve(&self, place: &Place) -> Result<Vec<SocketAddr>> {
         let host = bare(&place.host);
-        let found: Vec<SocketAddr> = tokio::net::lookup_host((host, place.port))
-            .await
-            .with_context(|| format!("{host} has no address"))?
-            .collect();
-        let mut lets = found.clone();
-        lets.retain(|address| self.allowed.lets(&place.host, address.ip()));
-        lets.truncate(ADDRESSES_MAX);
-        if lets.is_empty() {
-            bail!("{host} leads to {found:?}, which outbound.allow does not let be asked");
-        }
-        Ok(lets)
+        let found = tokio::net::lookup_host((host, place.port)).await;
+        let found = found.with_context(|| format!("{host} has no address"))?;
+        self.allowed.choose(&place.host, found.collect())
     }
 
     async fn connect(&self, place: &Place) -> Result<TcpStream> {
@@ -373,6 +376,22 @@ mod tests {
         assert!(!allowed.lets_plain("8.8.8.8"));
         assert!(Allowed::parse(&["a b".to_owned()]).is_err());
         assert!(Allowed::parse(&["10.0.0.0/33".to_owned()]).is_err());
+    }
+
+    #[test]
+    fn of_a_name_with_several_addresses_only_those_outside_are_asked() {
+        let addresses = |texts: &[&str]| -> Vec<SocketAddr> {
+            texts.iter().map(|text| text.parse().unwrap()).collect()
+        };
+        let mixed = addresses(&["127.0.0.1:443", "1.1.1.1:443", "[::1]:443", "10.0.0.1:443"]);
+        let chosen = Allowed::default().choose("rebound.org", mixed.clone()).unwrap();
+        assert_eq!(chosen, addresses(&["1.1.1.1:443"]));
+        let chosen = allowed(&["10.0.0.0/8"]).choose("rebound.org", mixed).unwrap();
+        assert_eq!(chosen, addresses(&["1.1.1.1:443", "10.0.0.1:443"]));
+        let inside = addresses(&["127.0.0.1:443", "169.254.169.254:443"]);
+        assert!(Allowed::default().choose("rebound.org", inside).is_err());
+        let many = vec!["1.1.1.1:443".parse().unwrap(); 100];
+        assert_eq!(Allowed::default().choose("many.org", many).unwrap().len(), ADDRESSES_MAX);
     }
 
     #[test]

@@ -43,7 +43,9 @@ const STS_NAMESPACE: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
 pub fn is_ours(dialect: Dialect, method: &Method, address: &Address, headers: &HeaderMap) -> bool {
     let kind = headers.get("content-type").and_then(|value| value.to_str().ok());
     let kind = kind.unwrap_or_default().split(';').next().unwrap_or_default();
-    dialect == Dialect::S3
+    // Without a signature only the content tells, whatever the host is called.
+    let may_be = dialect == Dialect::S3 || !headers.contains_key("authorization");
+    may_be
         && method == Method::POST
         && address.bucket.is_none()
         && kind.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")

@@ -12,7 +12,10 @@ use jsonwebtoken::{
     Algorithm, AlgorithmFamily, DecodingKey, Header,
     jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyOperations, PublicKeyUse},
 };
-use model::Condition;
+use model::{
+    Condition,
+    environment::{Clock, unix_ms},
+};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -74,14 +77,16 @@ impl KeySets {
     /// asked.
     pub async fn find(
         &self,
-        (outbound, now_ms): (&dyn Outbound, i64),
+        (outbound, clock): (&dyn Outbound, &dyn Clock),
         url: &str,
         header: &Header,
     ) -> Result<(DecodingKey, Algorithm)> {
         let set = self.of(url);
         let mut set = set.lock().await;
+        // Whoever had it before may have waited for the provider.
+        let now_ms = unix_ms(clock.now());
         if set.age(now_ms).is_none_or(|age| age > FRESH_MS) && set.may_ask(now_ms) {
-            set.ask(outbound, url, now_ms).await;
+            set.ask(outbound, url, clock).await;
         }
         if set.age(now_ms).is_none_or(|age| age > STALE_MS) {
             let detail = "The identity provider could not be asked for its keys.";
@@ -92,7 +97,7 @@ impl KeySets {
         }
         // It may have new keys.
         if set.may_ask(now_ms) {
-            set.ask(outbound, url, now_ms).await;
+            set.ask(outbound, url, clock).await;
         }
         let key = pick(&set.keys, header).ok_or_else(|| {
             let detail = "The identity provider has no key like the one of the token.";
@@ -115,8 +120,9 @@ impl KeySet {
         })
     }
 
-    async fn ask(&mut self, outbound: &dyn Outbound, url: &str, now_ms: i64) {
+    async fn ask(&mut self, outbound: &dyn Outbound, url: &str, clock: &dyn Clock) {
         let fetched = fetch(outbound, url).await;
+        let now_ms = unix_ms(clock.now());
         self.asked = Some((now_ms, fetched.is_ok()));
         match fetched {
             Ok(keys) => (self.keys, self.fetched_ms) = (keys, Some(now_ms)),
@@ -192,9 +198,12 @@ mod tests {
 
     const URL: &str = "https://idp";
 
-    /// A provider with keys of these names, or none; counts how often it was asked.
+    /// A provider with keys of these names, or none; counts how often it was asked. It keeps the
+    /// time too, for it may take some to answer.
     #[derive(Default)]
     struct Provider {
+        now_ms: Mutex<i64>,
+        answers_after_ms: i64,
         kids: Mutex<Option<Vec<&'static str>>>,
         asked: Mutex<usize>,
     }
@@ -205,9 +214,12 @@ mod tests {
         }
 
         fn document(&self, url: &str) -> Result<Bytes, String> {
-            let kids = self.kids.lock().expect("no panic").clone().ok_or("it is away")?;
             if url != "https://keys" {
                 *self.asked.lock().expect("no panic") += 1;
+            }
+            *self.now_ms.lock().expect("no panic") += self.answers_after_ms;
+            let kids = self.kids.lock().expect("no panic").clone().ok_or("it is away")?;
+            if url != "https://keys" {
                 return Ok(Bytes::from(format!(
                     r#"{{"issuer": "{URL}", "jwks_uri": "https://keys"}}"#
                 )));
@@ -230,14 +242,22 @@ mod tests {
         }
     }
 
+    impl Clock for Provider {
+        fn now(&self) -> chrono::DateTime<chrono::Utc> {
+            let now_ms = *self.now_ms.lock().expect("no panic");
+            chrono::DateTime::from_timestamp_millis(now_ms).expect("a time")
+        }
+    }
+
     async fn found(
         sets: &KeySets,
         provider: &Provider,
         now_ms: i64,
         kid: &str,
     ) -> Result<(), Condition> {
+        *provider.now_ms.lock().expect("no panic") = now_ms;
         let header = Header { kid: Some(kid.to_owned()), ..Header::new(Algorithm::RS256) };
-        let found = sets.find((provider, now_ms), URL, &header).await;
+        let found = sets.find((provider, provider), URL, &header).await;
         found.map(drop).map_err(|error| error.condition)
     }
 
@@ -279,6 +299,20 @@ mod tests {
         assert_eq!(found(&sets, &provider, RETRY_MS + STALE_MS, "one").await, Ok(()));
         let last = RETRY_MS + STALE_MS + 1;
         assert_eq!(found(&sets, &provider, last, "one").await, away);
+    }
+
+    #[tokio::test]
+    async fn a_slow_provider_is_not_asked_by_everybody_who_waited() {
+        let provider = Provider { answers_after_ms: 10_000, ..Provider::default() };
+        let sets = KeySets::default();
+        let header = Header::new(Algorithm::RS256);
+        let ask = || sets.find((&provider, &provider), URL, &header);
+        let answers = futures_util::future::join_all((0..20).map(|_| ask())).await;
+        let away = |answer: &Result<_>| {
+            answer.as_ref().is_err_and(|error| error.condition == Condition::IdpCommunication)
+        };
+        assert!(answers.iter().all(away));
+        assert_eq!(*provider.asked.lock().expect("no panic"), 1);
     }
 
     fn key(json: &str) -> Jwk {

@@ -61,7 +61,7 @@ impl Service {
             .ok_or_else(|| Error::new(Condition::ValidationError, format!("{arn} is invalid")))?;
         let claimed = token::claimed(token)?;
         let provider = self.trusted_provider(&account, &claimed.issuer).await?;
-        let asking = (self.outbound.as_ref(), self.now_ms());
+        let asking = (self.outbound.as_ref(), self.clock());
         let key = self.key_sets.find(asking, &provider.url, &claimed.header).await?;
         let bearer = token::check(token, &key, &provider, self.now_ms())?;
         wish.tags.clone_from(&bearer.tags);
