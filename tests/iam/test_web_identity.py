@@ -298,7 +298,21 @@ def test_tags_of_a_token_need_the_leave_of_the_role(known, role, assume, iam, en
     token = known.token(**{"https://aws.amazon.com/tags": tags})
     with refused(403, "AccessDenied"):
         assume(role(trusting(known.url)), token)
-    arn = role(trusting(known.url, ["sts:AssumeRoleWithWebIdentity", "sts:TagSession"]))
+    both = ["sts:AssumeRoleWithWebIdentity", "sts:TagSession"]
+    for team, keys, trusted in (
+        ("blue", ["team"], True),
+        ("red", ["team"], False),
+        ("blue", ["size"], False),
+    ):
+        condition = {"StringEquals": {"aws:RequestTag/team": team}}
+        condition |= {"ForAllValues:StringEquals": {"aws:TagKeys": keys}}
+        arn = role(trusting(known.url, both, Condition=condition))
+        if trusted:
+            assume(arn, token)
+            continue
+        with refused(403, "AccessDenied"):
+            assume(arn, token)
+    arn = role(trusting(known.url, both))
     blue = {"StringEquals": {"aws:PrincipalTag/team": "blue"}}
     text = allow("iam:ListRoles", "*", Condition=blue)
     name = arn.rpartition("/")[2]
