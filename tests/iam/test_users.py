@@ -7,6 +7,7 @@ import pytest
 from harness.accounts import OTHER, OWNER
 from harness.clients import oss_bucket, refused, s3_client
 from harness.identities import allow, document, keys_of
+from harness.sign import oss_request, s3_request
 
 
 def test_a_user_may_what_its_policies_allow_and_nothing_else(endpoint, iam, s3, bucket, fresh):
@@ -405,3 +406,33 @@ def test_who_may_only_create_buckets_makes_no_open_ones(endpoint, iam, s3, fresh
     s3.delete_bucket(Bucket=name)
     may("s3:CreateBucket")
     client.create_bucket(Bucket=name)
+
+
+def test_a_user_needs_the_actions_of_the_block_of_an_account(endpoint, iam, fresh):
+    """Each policy lets through the requests of its action, in both protocols, and no others."""
+    user = fresh("user")
+    keys = keys_of(iam, user)
+    path = "/v20180820/configuration/publicAccessBlock"
+    named = {"x-amz-account-id": OWNER.identity}
+
+    def s3_status(method):
+        body = b"<x/>" if method == "PUT" else b""
+        return s3_request(endpoint, method, path, named, body, keys)
+
+    def oss_status(method):
+        body = b"<x/>" if method == "PUT" else b""
+        return oss_request(endpoint, method, "/?publicAccessBlock", {}, body, keys)
+
+    s3_words, oss_words = ["Get", "Put", "Put"], ["Get", "Put", "Delete"]
+    delete = {"Effect": "Allow", "Action": ["oss:DeletePublicAccessBlock"]}
+    in_oss = {"Version": "1", "Statement": [delete | {"Resource": ["acs:oss:*:*:*"]}]}
+    texts = {f"s3:{word}AccountPublicAccessBlock": None for word in ("Get", "Put")}
+    for granted, text in (texts | {"oss:DeletePublicAccessBlock": json.dumps(in_oss)}).items():
+        text = text or allow(granted, "*")
+        iam.put_user_policy(UserName=user, PolicyName="p", PolicyDocument=text)
+        for send, vendor, words in ((s3_status, "s3", s3_words), (oss_status, "oss", oss_words)):
+            for method, word in zip(("GET", "PUT", "DELETE"), words, strict=True):
+                same = granted.replace("s3:", "").replace("oss:", "").replace("Account", "")
+                expected = same == f"{word}PublicAccessBlock"
+                reply = send(method)
+                assert (reply.status != 403) == expected, (granted, vendor, method, reply)

@@ -20,6 +20,7 @@ from harness.copying import rsync
 from harness.data import PART, SEED, some_bytes, tree
 from harness.operator import ENVIRONMENT, ROOT, larder, output
 from harness.server import BINARY, Server
+from harness.sign import s3_request
 from harness.totp import Device
 
 DIRECTORIES = ("a=one", "b=two", "c=three")
@@ -341,6 +342,29 @@ def test_an_import_brings_second_factors_back_and_what_was_used_of_them(special_
     with refused(403, "AccessDenied"):
         sts.get_session_token(**shown)
     sts.get_session_token(**device.shown())
+def test_an_export_carries_what_an_account_trusts_and_blocks(special_server, second_machine):
+    old, new = special_server(*DIRECTORIES, environment=ENVIRONMENT), second_machine
+    url, path = "https://idp.example.com/x", "/v20180820/configuration/publicAccessBlock"
+    s3 = s3_client(old.endpoint)
+    s3.create_bucket(Bucket="carried")
+    s3.put_object(Bucket="carried", Key="k", Body=b"content")
+    iam = query_client("iam", old.endpoint)
+    provider = iam.create_open_id_connect_provider(Url=url, ClientIDList=["app"])
+    named = {"x-amz-account-id": OWNER.identity}
+    on = b"<PublicAccessBlockConfiguration><BlockPublicPolicy>true</BlockPublicPolicy>"
+    body = on + b"</PublicAccessBlockConfiguration>"
+    assert s3_request(old.endpoint, "PUT", path, named, body).status == 200
+    old.stop()
+    copy_to(old, new)
+    file = new.home / "export"
+    export_offline(old, file)
+    assert put_in(new, file, "--replace").returncode == 0
+    new.start()
+    iam = query_client("iam", new.endpoint)
+    arn = {"OpenIDConnectProviderArn": provider["OpenIDConnectProviderArn"]}
+    assert iam.get_open_id_connect_provider(**arn)["ClientIDList"] == ["app"]
+    shown = s3_request(new.endpoint, "GET", path, named)
+    assert b"<BlockPublicPolicy>true</BlockPublicPolicy>" in shown.body
 
 
 def test_a_cut_or_changed_export_is_refused_and_changes_nothing(special_server):

@@ -35,6 +35,12 @@ pub struct Address {
 }
 
 impl Address {
+    /// The interface of whole accounts, at this endpoint: neither bucket nor key.
+    #[must_use]
+    pub fn of_control(self) -> Self {
+        Self { bucket: None, key: None, style: Style::Path, ..self }
+    }
+
     /// `/`, `/bucket/` or `/bucket/key`, decoded: what every OSS signature covers.
     pub fn resource(&self) -> String {
         let bucket = self.bucket.as_ref().map(|bucket| format!("{bucket}/")).unwrap_or_default();
@@ -88,6 +94,18 @@ pub fn resolve(host: Option<&str>, raw_path: &str, domains: &[String]) -> Result
         }
         _ => Address::in_path(host, raw_path),
     }
+}
+
+/// The path of the public access block in S3 Control, the interface of whole accounts.
+pub const CONTROL_BLOCK: &str = "/v20180820/configuration/publicAccessBlock";
+
+/// What S3 Control is asked for, as a sub-resource; `None` if the path is none of its own.
+///
+/// Its clients put the id of the account in front of the host and always name it in a header, by
+/// which its paths differ from those of a bucket called `v20180820`.
+pub fn control(raw_path: &str, names_account: bool) -> Option<&str> {
+    let is_control = names_account && raw_path.starts_with("/v20180820/");
+    is_control.then_some(if raw_path == CONTROL_BLOCK { "publicAccessBlock" } else { raw_path })
 }
 
 fn key_of(raw_key: &str) -> Result<Option<String>, Refusal> {
@@ -161,6 +179,13 @@ mod tests {
     fn names(bucket: &str, key: &str) -> (Option<String>, Option<String>) {
         let some = |name: &str| Some(name.to_owned()).filter(|name| !name.is_empty());
         (some(bucket), some(key))
+    }
+
+    #[test]
+    fn s3_control_is_told_from_a_bucket_of_that_name_by_its_header() {
+        assert_eq!(control(CONTROL_BLOCK, true), Some("publicAccessBlock"));
+        assert_eq!(control("/v20180820/jobs", true), Some("/v20180820/jobs"));
+        assert_eq!((control(CONTROL_BLOCK, false), control("/bkt/v20180820/", true)), (None, None));
     }
 
     #[test]

@@ -33,6 +33,8 @@ pub struct Facts<'f> {
     pub path: &'f str,
     pub bucket: Option<&'f str>,
     pub key: Option<&'f str>,
+    /// The document is that of S3 Control: the error within a response.
+    pub wrapped: bool,
 }
 
 /// The HTTP status in `dialect`: the same in both but for the few named here.
@@ -119,7 +121,13 @@ fn field<'e>(error: &'e Error, name: &str) -> Option<&'e str> {
 }
 
 fn document(facts: &Facts<'_>, error: &Error) -> Bytes {
-    let mut xml = Writer::new("Error", None);
+    let mut xml = match facts.wrapped {
+        false => Writer::new("Error", None),
+        true => Writer::new("ErrorResponse", None),
+    };
+    if facts.wrapped {
+        xml.open("Error");
+    }
     xml.text("Code", code(error.condition, facts.dialect));
     xml.text("Message", error.detail.as_deref().unwrap_or(message(error.condition)));
     for (name, value) in &error.fields {
@@ -140,6 +148,9 @@ fn document(facts: &Facts<'_>, error: &Error) -> Bytes {
     );
     if about_bucket && absent("BucketName") {
         xml.optional("BucketName", facts.bucket);
+    }
+    if facts.wrapped {
+        xml.close();
     }
     match facts.dialect {
         Dialect::S3 => {
@@ -179,6 +190,7 @@ mod tests {
             path: "/bkt/a%26b",
             bucket: Some("bkt"),
             key: Some("a&b"),
+            wrapped: false,
         }
     }
 

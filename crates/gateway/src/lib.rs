@@ -34,6 +34,7 @@ pub mod iam;
 mod metrics;
 pub mod operations;
 mod pipeline;
+mod rpc;
 mod settings;
 mod signature;
 mod wire;

@@ -40,6 +40,7 @@ use crate::{
     http::{Activity, Gateway, Head, respond},
     iam, metrics,
     operations::{absent, table},
+    rpc::{self, Rpc},
     signature::{self, Claim, Payload as Binding, Refusal, SignedRequest, Verified},
     wire::{
         Arriving, Entry, Found, Handler, Query, Reply, Request, Result, Target, Wanted, find,
@@ -110,13 +111,28 @@ struct Exchange<'g> {
     cors: cors::Headers,
     /// A form for IAM or STS, which have errors of their own.
     is_form: bool,
+    /// S3 Control wraps its errors.
+    is_control: bool,
+    /// A call for STS in the words of Alibaba Cloud.
+    rpc: Option<Rpc>,
 }
 
 impl<'g> Exchange<'g> {
     fn new(gateway: &'g Arc<Gateway>, head: Head, has_place: bool) -> Self {
         let dialect = gateway.settings.default_dialect;
         let (address, operation, cors) = (None, "Unknown", cors::Headers::new());
-        Self { gateway, head, dialect, address, operation, has_place, cors, is_form: false }
+        Self {
+            gateway,
+            head,
+            dialect,
+            address,
+            operation,
+            has_place,
+            cors,
+            is_form: false,
+            is_control: false,
+            rpc: None,
+        }
     }
 
     async fn run(&mut self, arriving: Option<Arriving>) -> Result<Reply> {
@@ -129,6 +145,9 @@ impl<'g> Exchange<'g> {
         if self.head.method == Method::OPTIONS {
             self.operation = "OptionsObject";
             return cors::preflight(&self.gateway.service, &address, &self.head.headers).await;
+        }
+        if self.rpc.is_some() {
+            return self.rpc(arriving).await;
         }
         self.tell_browsers(&address).await;
         if self.is_form {
@@ -160,8 +179,8 @@ impl<'g> Exchange<'g> {
     async fn admit(&mut self) -> Result<()> {
         let (address, query) = self.locate()?;
         self.refuse_without_place()?;
-        if self.head.method == Method::OPTIONS || self.is_form {
-            // The signature of a form for IAM is over the body: that must come first.
+        if self.head.method == Method::OPTIONS || self.is_form || self.rpc.is_some() {
+            // The signature of a form for IAM or STS is over the body: that must come first.
             return Ok(());
         }
         self.tell_browsers(&address).await;
@@ -195,6 +214,16 @@ impl<'g> Exchange<'g> {
         let body = arriving.whole(FORM_BYTES_MAX).await?;
         refuse_many_in(&body)?;
         let form = iam::Form::parse(&body)?;
+        if self.head.raw_query.is_empty()
+            && rpc::is_ours(&self.head.method, &self.head.headers, form.pairs())
+        {
+            let rpc = Rpc { parameters: form.into_pairs() };
+            (self.dialect, self.is_form) = (Dialect::Oss, false);
+            self.operation = rpc.action().unwrap_or("Unknown");
+            let outcome = self.answer_rpc(&rpc).await;
+            self.rpc = Some(rpc);
+            return outcome;
+        }
         self.operation = iam::action(&form).map_or("Unknown", |action| action.name());
         let sha256: [u8; 32] = Sha256::digest(&body).into();
         let request = self.verify(address, query, None, Some(sha256)).await?;
@@ -204,6 +233,43 @@ impl<'g> Exchange<'g> {
         }
         let outcome = iam::reply(&request, &form, &self.gateway.service).await;
         outcome.map_err(|error| self.of_caller(&request, error))
+    }
+
+    /// Answers a call for STS in the words of Alibaba Cloud, whose parameters may go on in a form.
+    async fn rpc(&mut self, arriving: Option<Arriving>) -> Result<Reply> {
+        let mut rpc = self.rpc.take().ok_or(Condition::Internal)?;
+        let read = async {
+            let Some(arriving) = arriving else { return Ok(Vec::new()) };
+            let body = arriving.whole(FORM_BYTES_MAX).await?;
+            refuse_many_in(&body)?;
+            let text = std::str::from_utf8(&body).map_err(|_| Condition::InvalidArgument)?;
+            Ok::<_, Error>(query_pairs(text)?)
+        };
+        let outcome = match read.await {
+            Err(error) => Err(error),
+            Ok(form) => {
+                rpc.parameters.extend(form);
+                self.operation = rpc.action().unwrap_or("Unknown");
+                self.answer_rpc(&rpc).await
+            }
+        };
+        self.rpc = Some(rpc);
+        outcome
+    }
+
+    async fn answer_rpc(&self, rpc: &Rpc) -> Result<Reply> {
+        let claim = signature::rpc_claim(self.head.method.as_str(), &rpc.parameters)?;
+        let service = &self.gateway.service;
+        let found = service.identify(&claim.access_key, claim.token.as_deref()).await?;
+        let identity = found.ok_or_else(|| {
+            Error::new(Condition::InvalidAccessKeyId, "Specified access key is not found.")
+        })?;
+        claim.verify(&identity.secret, service.clock().now())?;
+        if claim.token.is_none() {
+            self.note(&claim.access_key, "sts", None);
+        }
+        let caller = self.caller(Some((identity, claim.access_key)));
+        rpc.reply(&caller, service, &self.head.id.0).await
     }
 
     fn refuse_without_place(&self) -> Result<()> {
@@ -222,11 +288,28 @@ impl<'g> Exchange<'g> {
         refuse_many(&head.raw_query)?;
         let settings = &self.gateway.settings;
         let address = address::resolve(head.host.as_deref(), &head.path, &settings.domains);
-        let pairs = query_pairs(&head.raw_query)?;
+        let mut pairs = query_pairs(&head.raw_query)?;
         let endpoint = address.as_ref().map_or("", |address| &address.endpoint);
-        self.dialect = dialect::detect(&head.headers, &pairs, endpoint, self.dialect)?;
-        let address = address?;
-        self.is_form = iam::is_ours(self.dialect, &head.method, &address, &head.headers);
+        let is_root = address.as_ref().is_ok_and(|address| address.bucket.is_none());
+        if is_root && rpc::is_ours(&head.method, &head.headers, &pairs) {
+            self.dialect = Dialect::Oss;
+            self.rpc = Some(Rpc { parameters: pairs.clone() });
+        } else {
+            self.dialect = dialect::detect(&head.headers, &pairs, endpoint, self.dialect)?;
+        }
+        let mut address = address?;
+        let is_s3 = self.dialect == Dialect::S3;
+        let names_account = is_s3 && head.headers.contains_key("x-amz-account-id");
+        if let Some(asked) = address::control(&head.path, names_account) {
+            pairs.push((asked.to_owned(), String::new()));
+            address = address.of_control();
+            self.is_control = true;
+        }
+        self.is_form =
+            self.rpc.is_none() && iam::is_ours(self.dialect, &head.method, &address, &head.headers);
+        if self.is_form {
+            self.dialect = Dialect::S3;
+        }
         self.address = Some(address.clone());
         Ok((address, Query::new(pairs)))
     }
@@ -414,14 +497,18 @@ impl<'g> Exchange<'g> {
         if claim.session_token.is_some() {
             return;
         }
+        self.note(&claim.access_key, verified.service, verified.region.as_deref());
+    }
+
+    fn note(&self, access_key: &str, of: &str, region: Option<&str>) {
         let service = self.gateway.service.clone();
         let used = KeyUse {
             at_ms: unix_ms(service.clock().now()),
-            service: verified.service.to_owned(),
-            region: verified.region.clone().unwrap_or_else(|| "N/A".to_owned()),
+            service: of.to_owned(),
+            region: region.unwrap_or("N/A").to_owned(),
         };
-        if service.note_use(&claim.access_key, &used) {
-            let access_key = claim.access_key.clone();
+        if service.note_use(access_key, &used) {
+            let access_key = access_key.to_owned();
             actix_rt::spawn(async move { service.write_use(&access_key, &used).await });
         }
     }
@@ -447,7 +534,7 @@ impl<'g> Exchange<'g> {
             return Caller { request_id, ..Caller::from_facts(facts, None) };
         };
         let Identity { account, principal, groups, tags, standing, .. } = identity;
-        let Identity { token_issued_ms, mfa_ms, .. } = identity;
+        let Identity { token_issued_ms, mfa_ms, web, .. } = identity;
         let facts = CallerFacts {
             root: account.root && matches!(principal, Principal::Account(_)),
             canonical_id: Some(account.canonical_id.clone()),
@@ -456,6 +543,7 @@ impl<'g> Exchange<'g> {
             principal_tags: tags,
             token_issued_ms,
             mfa_age_seconds: mfa_ms.map(|shown_ms| (facts.now_ms - shown_ms).max(0) / 1000),
+            web,
             access_key: Some(access_key),
             ..facts
         };
@@ -503,8 +591,7 @@ impl<'g> Exchange<'g> {
     ) -> Response<BoxBody> {
         let (mut reply, error) = match outcome {
             Ok(reply) => (reply, None),
-            Err(error) if self.is_form => (iam::error_reply(&self.head.id.0, &error), Some(error)),
-            Err(error) => (errors::reply(&self.facts(), &error), Some(error)),
+            Err(error) => (self.refuse(&error), Some(error)),
         };
         if self.is_form && iam::json::is_wanted(&self.head.headers) {
             reply = iam::json::instead(reply);
@@ -526,6 +613,16 @@ impl<'g> Exchange<'g> {
         respond(reply, self.dialect, &self.head.id.0, elapsed.as_millis(), count)
     }
 
+    /// The answer to a request that failed, in the words of the interface it meant.
+    fn refuse(&self, error: &Error) -> Reply {
+        let id = &self.head.id.0;
+        match &self.rpc {
+            Some(rpc) => rpc.error(id, self.head.host.as_deref().unwrap_or_default(), error),
+            None if self.is_form => iam::error_reply(id, error),
+            None => errors::reply(&self.facts(), error),
+        }
+    }
+
     fn facts(&self) -> Facts<'_> {
         let address = self.address.as_ref();
         Facts {
@@ -536,6 +633,7 @@ impl<'g> Exchange<'g> {
             path: &self.head.path,
             bucket: address.and_then(|address| address.bucket.as_deref()),
             key: address.and_then(|address| address.key.as_deref()),
+            wrapped: self.is_control,
         }
     }
 }

@@ -4,7 +4,7 @@ use model::{
     Condition,
     audit::AuditEntry,
     names::AccountId,
-    records::{AccessKey, Account},
+    records::{AccessBlock, AccessKey, Account},
 };
 
 use crate::{
@@ -70,6 +70,29 @@ impl Metadata {
         .await
     }
 
+    /// Sets what an account keeps from all its buckets.
+    ///
+    /// # Errors
+    /// [`Condition::NoSuchAccount`].
+    pub async fn set_account_block(
+        &self,
+        id: &AccountId,
+        access_block: Option<AccessBlock>,
+        by: &AuditEntry,
+    ) -> Result<()> {
+        self.transact(async || {
+            let row = keys::account(id);
+            let found = self.record::<Account>(&row).await?;
+            let (account, guard) = found.ok_or(Condition::NoSuchAccount)?;
+            let mut draft = Draft::default();
+            draft.expect(&guard);
+            draft.put(row, &Account { access_block, ..account });
+            draft.audit(by);
+            Ok(Try::Commit(draft, ()))
+        })
+        .await
+    }
+
     /// Deletes an account with its keys, users, groups, roles and policies.
     ///
     /// # Errors
@@ -88,8 +111,8 @@ impl Metadata {
             if !self.engine.scan(&owned, 1, Direction::Forward).await?.rows.is_empty() {
                 return Err(Condition::BucketNotEmpty.into());
             }
-            let (entities, policies) = (keys::account_entities(id), keys::managed_policies(id));
-            for range in [&entities, &policies] {
+            let all_of_it = keys::of_account(id);
+            for range in &all_of_it {
                 if !self.engine.scan(range, 1, Direction::Forward).await?.rows.is_empty() {
                     self.delete_entities(id, by).await?;
                 }
@@ -97,8 +120,7 @@ impl Metadata {
             let mut draft = Draft::reclaiming();
             draft.expect(&guard);
             draft.expect_empty(owned);
-            draft.expect_empty(entities);
-            draft.expect_empty(policies);
+            all_of_it.into_iter().for_each(|range| draft.expect_empty(range));
             draft.delete(keys::account(id));
             draft.delete(keys::entity_revision(id));
             draft.audit(by);

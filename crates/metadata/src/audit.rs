@@ -148,6 +148,7 @@ mod tests {
             email: None,
             created_ms: 1,
             root: false,
+            access_block: None,
         };
         let by = entry("1", 0, "create");
         metadata.create_account(&account, &[], &by).await.expect("it is made");

@@ -8,7 +8,8 @@ use minicbor::{Decode, Encode};
 use model::{
     Condition,
     audit::AuditEntry,
-    entities::{Entity, EntityKind, KeyUse, ManagedPolicy},
+    entities::{Entity, EntityKind, KeyUse, ManagedPolicy, OidcProvider},
+    limits::PROVIDER_URL_BYTES_MAX,
     names::AccountId,
     records::AccessKey,
 };
@@ -53,6 +54,15 @@ impl EntityChanges {
 
     pub fn delete_policy(&mut self, name: &str) {
         self.draft.delete(keys::managed_policy(&self.account, name));
+    }
+
+    /// Writes a provider, over the one of that place if there is one.
+    pub fn put_provider(&mut self, provider: &OidcProvider) {
+        self.draft.put(keys::oidc_provider(&self.account, provider.place()), provider);
+    }
+
+    pub fn delete_provider(&mut self, provider: &OidcProvider) {
+        self.draft.delete(keys::oidc_provider(&self.account, provider.place()));
     }
 
     /// Writes a key; which name it has must be free, or its own.
@@ -105,6 +115,24 @@ impl Metadata {
     /// All of an account, in order of name.
     pub async fn managed_policies(&self, account: &AccountId) -> Result<Vec<ManagedPolicy>> {
         self.all(keys::managed_policies(account)).await
+    }
+
+    /// The provider of this host and path.
+    pub async fn oidc_provider(
+        &self,
+        account: &AccountId,
+        place: &str,
+    ) -> Result<Option<OidcProvider>> {
+        if place.len() > PROVIDER_URL_BYTES_MAX {
+            return Ok(None);
+        }
+        let found = self.record(&keys::oidc_provider(account, place)).await?;
+        Ok(found.map(|(provider, _)| provider))
+    }
+
+    /// All of an account, in order of host and path.
+    pub async fn oidc_providers(&self, account: &AccountId) -> Result<Vec<OidcProvider>> {
+        self.all(keys::oidc_providers(account)).await
     }
 
     /// Changes an account's entities.
@@ -166,12 +194,7 @@ impl Metadata {
 
     /// Deletes the entities of an account that goes, some at a time, with their keys.
     pub(crate) async fn delete_entities(&self, account: &AccountId, by: &AuditEntry) -> Result<()> {
-        let families = [
-            keys::account_entities(account),
-            keys::managed_policies(account),
-            keys::mfa_devices(account),
-        ];
-        for range in families {
+        for range in keys::of_account(account) {
             let mut rest = Some(range);
             while let Some(range) = rest {
                 let page = self.engine.scan(&range, DELETED_AT_ONCE, Direction::Forward).await?;
@@ -248,6 +271,7 @@ mod tests {
             email: None,
             created_ms: 1,
             root: false,
+            access_block: None,
         };
         metadata.create_account(&account, &[], &BY).await.expect("it is made");
         (metadata, id)
@@ -308,7 +332,9 @@ mod tests {
             put(&metadata, &account, &format!("u{number}")).await;
         }
         metadata.note_key_use("Ku1", &used).await.expect("it is noted");
+        let provider = OidcProvider { url: "https://idp/x".into(), ..OidcProvider::default() };
         let put = metadata.change_entities::<_, Error>(&account, &BY, async |changes| {
+            changes.put_provider(&provider);
             changes.put_policy(&policy);
             Ok(())
         });
@@ -319,6 +345,7 @@ mod tests {
         let users = metadata.entities(&account, EntityKind::User).await;
         assert_eq!(users.expect("they are read"), []);
         assert_eq!(metadata.managed_policies(&account).await.expect("they are read"), []);
+        assert_eq!(metadata.oidc_providers(&account).await.expect("they are read"), []);
         assert_eq!(metadata.entity_revision(&account).await.expect("it is read"), 0);
         let late = metadata.change_entities::<_, Error>(&account, &BY, async |_| Ok(()));
         assert!(matches!(late.await, Err(Error::Refused(Condition::NoSuchAccount))));

@@ -29,6 +29,7 @@
 //! | `m` | account, end, name in lower case | `ManagedPolicy` |
 //! | `f` | account, end, name in lower case | `MfaDevice` |
 //! | `v` | account id | revision of the account's entities and policies |
+//! | `o` | account, end, host and path of the provider | `OidcProvider` |
 //! | `k` | access key | `KeyUse`: when it was used last |
 //! | `l` | 0, number of the commit, 8 bytes | `AuditEntry` |
 //! | `l` | 1, account id | counter: entries of changes by that account |
@@ -71,6 +72,7 @@ pub const ENTITY: u8 = b'e';
 pub const MANAGED_POLICY: u8 = b'm';
 pub const MFA_DEVICE: u8 = b'f';
 pub const ENTITY_REVISION: u8 = b'v';
+pub const OIDC_PROVIDER: u8 = b'o';
 pub const KEY_USE: u8 = b'k';
 pub const RECOUNT: u8 = b'N';
 pub const AUDIT: u8 = b'l';
@@ -157,6 +159,16 @@ pub fn account_entities(account: &AccountId) -> ScanRange {
     within(join(ENTITY, &[&ended(account.as_str().as_bytes())]))
 }
 
+/// All that an account gives rights to: gone with it.
+pub fn of_account(account: &AccountId) -> [ScanRange; 4] {
+    [
+        account_entities(account),
+        managed_policies(account),
+        mfa_devices(account),
+        oidc_providers(account),
+    ]
+}
+
 pub fn managed_policy(account: &AccountId, name: &str) -> Vec<u8> {
     let mut row = managed_policies(account).start;
     row.extend_from_slice(name.to_lowercase().as_bytes());
@@ -181,6 +193,16 @@ pub fn entity_revision(account: &AccountId) -> Vec<u8> {
     join(ENTITY_REVISION, &[account.as_str().as_bytes()])
 }
 
+pub fn oidc_provider(account: &AccountId, place: &str) -> Vec<u8> {
+    let mut row = oidc_providers(account).start;
+    row.extend_from_slice(place.as_bytes());
+    row
+}
+
+pub fn oidc_providers(account: &AccountId) -> ScanRange {
+    within(join(OIDC_PROVIDER, &[&ended(account.as_str().as_bytes())]))
+}
+
 pub fn key_use(access_key: &str) -> Vec<u8> {
     join(KEY_USE, &[access_key.as_bytes()])
 }
@@ -197,6 +219,7 @@ pub fn document(bucket: BucketId, kind: DocumentKind) -> Vec<u8> {
     let kind = match kind {
         DocumentKind::Policy => 0,
         DocumentKind::Cors => 1,
+        DocumentKind::Referer => 2,
     };
     join(DOCUMENT, &[&bucket.0.to_be_bytes(), &[kind]])
 }

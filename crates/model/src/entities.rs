@@ -151,6 +151,40 @@ impl ManagedPolicy {
     }
 }
 
+/// Somebody else who knows users, by tokens of OpenID Connect.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub struct OidcProvider {
+    /// As tokens name their issuer.
+    #[n(0)]
+    pub url: String,
+    /// For whom its tokens may be.
+    #[n(1)]
+    pub client_ids: Vec<String>,
+    /// Kept and shown: which certificates count is the matter of the server's operator.
+    #[n(2)]
+    pub thumbprints: Vec<String>,
+    #[n(3)]
+    pub created_ms: i64,
+    #[n(4)]
+    pub tags: Vec<(String, String)>,
+}
+
+impl OidcProvider {
+    /// The URL without its scheme: host and path, as ARNs and conditions name it.
+    pub fn place(&self) -> &str {
+        self.url.split_once("://").map_or(&*self.url, |(_, place)| place)
+    }
+
+    pub fn arn(&self, account: &AccountId) -> String {
+        format!("arn:aws:iam::{account}:oidc-provider/{}", self.place())
+    }
+
+    /// The place in the ARN of a provider of this account.
+    pub fn place_in<'a>(account: &AccountId, arn: &'a str) -> Option<&'a str> {
+        arn.strip_prefix(&format!("arn:aws:iam::{account}:oidc-provider/"))
+    }
+}
+
 /// When and for what an access key was used last, to within a quarter of an hour.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct KeyUse {

@@ -15,6 +15,7 @@ pub mod names;
 pub mod policy;
 pub mod preconditions;
 pub mod records;
+pub mod referer;
 pub mod totp;
 
 pub use condition::Condition;

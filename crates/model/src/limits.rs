@@ -126,5 +126,16 @@ pub const MFA_WRONG_MAX: u32 = 5;
 pub const MFA_WAIT_MS: i64 = 30_000;
 /// The longest such wait.
 pub const MFA_WAIT_MS_MAX: i64 = 3_600_000;
+/// OpenID Connect providers of an account. Source: "IAM and AWS STS quotas".
+pub const OIDC_PROVIDERS_MAX: usize = 100;
+/// The URL of one. Source: IAM `CreateOpenIDConnectProvider`.
+pub const PROVIDER_URL_BYTES_MAX: usize = 255;
+/// Audiences of one, and letters of each. Source: "IAM and AWS STS quotas".
+pub const CLIENT_IDS_MAX: usize = 100;
+pub const CLIENT_ID_BYTES_MAX: usize = 255;
+/// Thumbprints of one. Source: IAM `CreateOpenIDConnectProvider`.
+pub const THUMBPRINTS_MAX: usize = 5;
+/// The token of an identity provider. Source: STS `AssumeRoleWithWebIdentity`.
+pub const WEB_IDENTITY_TOKEN_BYTES: std::ops::RangeInclusive<usize> = 4..=20_000;
 /// Largest body of a form.
 pub const FORM_BYTES_MAX: usize = 256 * 1024;

@@ -26,6 +26,10 @@ pub struct Account {
     /// The account made at the first start; it may use the admin interface.
     #[n(5)]
     pub root: bool,
+    /// What keeps all its buckets from becoming public; `None` if that was never set, or taken
+    /// back.
+    #[n(6)]
+    pub access_block: Option<AccessBlock>,
 }
 
 /// A key pair of an account or of one of its users. The secret is sealed under the store's master
@@ -118,14 +122,9 @@ impl Bucket {
         self.mfa_delete == Some(true)
     }
 
-    /// Whether access control lists that make public count.
-    pub fn lets_public_acls(&self) -> bool {
-        !self.access_block.is_some_and(|block| block.ignore_public_acls)
-    }
-
-    /// Whether access control lists that make public are refused.
-    pub fn blocks_public_acls(&self) -> bool {
-        self.access_block.is_some_and(|block| block.block_public_acls)
+    /// What its own block keeps from it.
+    pub fn blocked(&self) -> AccessBlock {
+        self.access_block.unwrap_or(AccessBlock::NONE)
     }
 
     /// Whether a list counts: where all objects are the bucket owner's, lists of grants do not.
@@ -147,6 +146,8 @@ pub enum DocumentKind {
     Policy,
     #[n(1)]
     Cors,
+    #[n(2)]
+    Referer,
 }
 
 /// That a document is set, and which one.
@@ -198,6 +199,17 @@ impl AccessBlock {
         block_public_policy: false,
         restrict_public_buckets: false,
     };
+
+    /// The most restrictive of two.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self {
+            block_public_acls: self.block_public_acls || other.block_public_acls,
+            ignore_public_acls: self.ignore_public_acls || other.ignore_public_acls,
+            block_public_policy: self.block_public_policy || other.block_public_policy,
+            restrict_public_buckets: self.restrict_public_buckets || other.restrict_public_buckets,
+        }
+    }
 }
 
 /// What a writer says about an object besides its bytes.

@@ -336,7 +336,8 @@ impl<R: BufRead> Read for Chunked<R> {
 trait Stream: Read + Write {}
 impl<T: Read + Write> Stream for T {}
 
-fn trusted(ca_file: Option<&Path>) -> Result<RootCertStore> {
+/// The certificates of the system and of the file.
+pub fn trusted(ca_file: Option<&Path>) -> Result<RootCertStore> {
     let mut store = RootCertStore::empty();
     let system = SYSTEM_CERTIFICATES.iter().map(Path::new).find(|path| path.exists());
     for path in system.into_iter().chain(ca_file) {

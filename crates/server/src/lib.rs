@@ -18,6 +18,7 @@ mod directories;
 mod doctor;
 mod environment;
 mod metrics;
+mod outbound;
 mod paste;
 mod progress;
 mod sealed;

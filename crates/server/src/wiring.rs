@@ -15,6 +15,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use model::environment::{Clock, Entropy, random, unix_ms};
 use model::names::AccountId;
 use model::policy::{Facts, Principal};
+use service::NoOutbound;
 use service::accounts::NewAccount;
 use service::check::{CheckReport, CheckWish, ReadCheck, StartCheck};
 use service::disks::PlacementSettings;
@@ -29,6 +30,7 @@ use crate::config::{Account, Config, Key, Secret, User};
 use crate::descriptors;
 use crate::directories::{self, Known, Opened, REBUILT_FOLDER};
 use crate::environment::{SystemClock, SystemEntropy};
+use crate::outbound::Outbound;
 use crate::progress::RecoveryBar;
 use crate::sealed::{MasterKey, RootKey, StoredKeys};
 use crate::{metrics, tls};
@@ -73,6 +75,7 @@ impl Larder {
             keep_unnamed: !config.storage.accept_loss.is_empty(),
             scrub: scrub_settings(config),
             key_files: Arc::new(keys),
+            outbound: Arc::new(Outbound::new(&config.outbound)?),
             ..parts(config, metadata, blobs, &master_key)
         })?;
         let report = bootstrap(&service, config, root.as_ref()).await?;
@@ -139,6 +142,7 @@ fn parts(config: &Config, metadata: Metadata, blobs: Blobs, master_key: &MasterK
             bytes_per_second_max: config.placement.bytes_per_second_max,
         },
         key_files: Arc::new(NoKeyFiles),
+        outbound: Arc::new(NoOutbound),
     }
 }
 

@@ -55,6 +55,8 @@ pub struct Identity {
     pub token_issued_ms: Option<i64>,
     /// When a second factor was shown for them, if one was.
     pub mfa_ms: Option<i64>,
+    /// What another identity provider said of them: keys of conditions and their values.
+    pub web: Vec<(String, Vec<String>)>,
 }
 
 /// Accounts that shall exist from the start.
@@ -103,6 +105,7 @@ impl Service {
             standing: Standing::default(),
             token_issued_ms: None,
             mfa_ms: None,
+            web: Vec::new(),
         };
         if let Some(name) = &key.user {
             let found = self.standing_of(&key.account, EntityKind::User, name).await?;
@@ -247,6 +250,7 @@ impl Service {
             email: new.email.clone(),
             created_ms: self.now_ms(),
             root,
+            access_block: None,
         };
         let keys = if new.keys.is_empty() { vec![self.new_keys()] } else { new.keys.clone() };
         if keys.len() > ACCESS_KEYS_MAX {

@@ -85,13 +85,26 @@ pub(crate) fn check(bucket: &Bucket, acl: Option<&Acl>) -> Result<(), Condition>
     if !bucket.heeds(acl) {
         return Err(Condition::AclNotSupported);
     }
-    match acl.is_public() && bucket.blocks_public_acls() {
+    match acl.is_public() && bucket.blocked().block_public_acls {
         true => Err(Condition::PublicAclBlocked),
         false => Ok(()),
     }
 }
 
 impl Service {
+    /// As [`check`], and whether the block of the bucket's account lets it be.
+    ///
+    /// # Errors
+    /// [`Condition::PublicAclBlockedByAccount`] besides.
+    pub(crate) async fn check_acl(&self, bucket: &Bucket, acl: Option<&Acl>) -> Result<()> {
+        check(bucket, acl)?;
+        let public = acl.is_some_and(Acl::is_public);
+        if public && self.account_block(&bucket.owner).await?.block_public_acls {
+            return Err(Condition::PublicAclBlockedByAccount.into());
+        }
+        Ok(())
+    }
+
     /// Whose a new object is, and its list.
     ///
     /// # Errors
@@ -114,7 +127,7 @@ impl Service {
             None if *owner == bucket.owner => None,
             None => Some(Acl::Grants(Canned::Private.grants(owner, None))),
         };
-        check(bucket, acl.as_ref())?;
+        self.check_acl(bucket, acl.as_ref()).await?;
         Ok((owner.clone(), acl))
     }
 
@@ -131,12 +144,13 @@ impl Service {
         let renamed = |condition| match condition {
             Condition::AclNotSupported => Condition::BucketAclNotSupported,
             Condition::PublicAclBlocked if !word => Condition::BucketAclBlocked,
+            Condition::PublicAclBlockedByAccount if !word => Condition::BucketAclBlockedByAccount,
             other => other,
         };
         let rename = |error: Error| Error { condition: renamed(error.condition), ..error };
         let acl = self.understand(bucket, &bucket.owner, wanted, Of::Bucket).await;
         let acl = acl.map_err(rename)?;
-        check(bucket, acl.as_ref()).map_err(renamed)?;
+        self.check_acl(bucket, acl.as_ref()).await.map_err(rename)?;
         Ok(acl)
     }
 
@@ -300,6 +314,7 @@ impl Operation for PutBucketAcl {
     async fn run(self, permit: Permit<'_, Self>, service: &Arc<Service>) -> Result<Self::Output> {
         let (bucket, _) = permit.bucket(&self.bucket)?;
         let acl = service.understand(bucket, &bucket.owner, &self.acl, Of::Bucket).await?;
+        service.check_acl(bucket, acl.as_ref()).await?;
         let decide = |bucket: &Bucket| check(bucket, acl.as_ref());
         let by = permit.audit(Action::PutBucketAcl, &bucket.name);
         Ok(service.metadata.set_bucket_acl(bucket, acl.as_ref(), &by, decide).await?)
@@ -334,6 +349,7 @@ impl Operation for PutObjectAcl {
         let (bucket, version) = (&found.bucket, found.version);
         let owner = owner_of(bucket, &version);
         let acl = service.understand(bucket, owner, &self.acl, Of::Object).await?;
+        service.check_acl(bucket, acl.as_ref()).await?;
         let decide = |bucket: &Bucket, as_it_is: &Version| {
             check(bucket, acl.as_ref())?;
             // Another one took its place: nobody was asked about that.

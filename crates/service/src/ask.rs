@@ -18,6 +18,7 @@ pub struct Ask {
 }
 
 enum About {
+    Service,
     NewBucket(BucketName),
     Bucket(BucketName),
     Object(BucketName, ObjectKey),
@@ -26,6 +27,10 @@ enum About {
 }
 
 impl Ask {
+    pub const fn service(action: Action) -> Self {
+        Self { action, about: About::Service }
+    }
+
     pub const fn new_bucket(bucket: BucketName) -> Self {
         Self { action: Action::CreateBucket, about: About::NewBucket(bucket) }
     }
@@ -54,6 +59,7 @@ impl Operation for Ask {
 
     fn needs(&self) -> Vec<Need<'_>> {
         match &self.about {
+            About::Service => Need::service(self.action),
             About::NewBucket(bucket) => Need::new_bucket(bucket),
             About::Bucket(bucket) => Need::bucket(self.action, bucket),
             About::Somewhere(bucket) => Need::somewhere(self.action, bucket),

@@ -11,7 +11,7 @@ use model::{
         Action, Context, Decision, Document, Facts, Layer, Layers, Resource, Wish, assume,
         evaluate, might_allow,
     },
-    records::{Bucket, Version},
+    records::{AccessBlock, Bucket, Version},
 };
 
 use crate::{
@@ -26,15 +26,33 @@ struct Found {
     /// With its version: every commit expects the one it writes to.
     row: (Bucket, metadata::Guard),
     policy: Option<Arc<Policy>>,
+    /// What the blocks of bucket and account keep from everybody else.
+    blocked: AccessBlock,
 }
 
 impl Found {
+    async fn find(service: &Service, caller: &Caller, name: &BucketName) -> Result<Self> {
+        let found = service.bucket_with_policy(name).await?;
+        let (row, policy) = found.ok_or_else(|| no_such_bucket(name))?;
+        // No block binds the owner.
+        let blocked = match caller.account_id() == Some(&row.0.owner) {
+            true => AccessBlock::NONE,
+            false => row.0.blocked().and(service.account_block(&row.0.owner).await?),
+        };
+        Ok(Self { row, policy, blocked })
+    }
+
     fn bucket(&self) -> &Bucket {
         &self.row.0
     }
 
     fn named<'f>(all: &'f [Self], name: &BucketName) -> Option<&'f Self> {
         all.iter().find(|found| found.bucket().name == *name)
+    }
+
+    /// Whether access control lists that make public count.
+    fn lets_public_acls(&self) -> bool {
+        !self.blocked.ignore_public_acls
     }
 
     fn layers(&self, lists: Lists) -> Layers<'_> {
@@ -50,7 +68,7 @@ impl Found {
 
     /// A public policy counts for its own account only.
     fn restricts_public(&self) -> bool {
-        self.bucket().access_block.is_some_and(|block| block.restrict_public_buckets)
+        self.blocked.restrict_public_buckets
     }
 }
 
@@ -66,8 +84,8 @@ impl Lists {
     /// What a list says.
     ///
     /// - `lets`: whether it lets the caller through, with or without its public grants.
-    fn of(bucket: &Bucket, acl: &Acl, lets: impl Fn(bool) -> bool) -> Self {
-        let (heeded, public) = (bucket.heeds(acl), bucket.lets_public_acls());
+    fn of(found: &Found, acl: &Acl, lets: impl Fn(bool) -> bool) -> Self {
+        let (heeded, public) = (found.bucket().heeds(acl), found.lets_public_acls());
         if heeded && lets(public) {
             return Self { allow: true, kept_off: None };
         }
@@ -284,9 +302,9 @@ pub(crate) async fn authorize<'c, O: Operation>(
     for need in &needs {
         let (Resource::Bucket(name) | Resource::Object(name, _)) = need.resource else { continue };
         if Found::named(&buckets, name).is_none() {
-            let found = service.bucket_with_policy(name).await?;
-            let (row, policy) = found.ok_or_else(|| no_such_bucket(name))?;
-            buckets.push(Found { row, policy });
+            let found = Found::find(service, caller, name).await?;
+            service.check_referer(found.bucket(), &caller.facts).await?;
+            buckets.push(found);
         }
         let bucket = Found::named(&buckets, name).map(Found::bucket);
         let expected =
@@ -384,9 +402,7 @@ pub(crate) async fn imagine(
 ) -> Result<Explanation> {
     let mut buckets = Vec::new();
     if let Resource::Bucket(name) | Resource::Object(name, _) = resource {
-        let found = service.bucket_with_policy(name).await?;
-        let (row, policy) = found.ok_or_else(|| no_such_bucket(name))?;
-        buckets.push(Found { row, policy });
+        buckets.push(Found::find(service, caller, name).await?);
     }
     let need = Need::one(action, resource);
     let ruling = rule(service, &buckets, caller, &need).await?;
@@ -493,7 +509,7 @@ async fn ask_object(
     let version = service.metadata.version(bucket, key, need.version).await?;
     let object = version.as_ref().filter(|version| version.object.is_some());
     let lists = match object {
-        Some(version) => object_says(bucket, version, facts, action),
+        Some(version) => object_says(found, version, facts, action),
         // Who may list learns that there is none.
         None if acl::is_read(action) => {
             let list = Need::one(Action::ListBucket, Resource::Bucket(&bucket.name));
@@ -502,7 +518,7 @@ async fn ask_object(
             let decision = if asked.is_some() { told } else { ruling.decision };
             return Ok(Ruling { decision, asked, ..ruling });
         }
-        None => word_says(bucket, facts, action),
+        None => word_says(found, facts, action),
     };
     let lists = if ruling.lists.allow { ruling.lists } else { lists };
     let Need { action, resource, version: selector, .. } = *need;
@@ -520,19 +536,19 @@ fn bucket_word(bucket: &Bucket) -> Option<&Acl> {
 }
 
 /// What the bucket's word says of its objects.
-fn word_says(bucket: &Bucket, facts: &Facts, action: Action) -> Lists {
+fn word_says(found: &Found, facts: &Facts, action: Action) -> Lists {
     let lets = |acl: &Acl, public| acl.lets(facts, action, Of::Object, public);
-    let word = bucket_word(bucket);
-    word.map(|acl| Lists::of(bucket, acl, |public| lets(acl, public))).unwrap_or_default()
+    let word = bucket_word(found.bucket());
+    word.map(|acl| Lists::of(found, acl, |public| lets(acl, public))).unwrap_or_default()
 }
 
-fn object_says(bucket: &Bucket, version: &Version, facts: &Facts, action: Action) -> Lists {
-    if owns(bucket, version, facts) && acl::is_about_acl(action) {
+fn object_says(found: &Found, version: &Version, facts: &Facts, action: Action) -> Lists {
+    if owns(found.bucket(), version, facts) && acl::is_about_acl(action) {
         return Lists { allow: true, kept_off: None };
     }
     // A bucket's list that is no word says nothing of reading its objects.
-    let Some(acl) = &version.acl else { return word_says(bucket, facts, action) };
-    Lists::of(bucket, acl, |public| acl.lets(facts, action, Of::Object, public))
+    let Some(acl) = &version.acl else { return word_says(found, facts, action) };
+    Lists::of(found, acl, |public| acl.lets(facts, action, Of::Object, public))
 }
 
 /// Whether the caller's account owns a version in a bucket of somebody else.
@@ -564,7 +580,7 @@ fn layers<'b>(
     let bucket = found.bucket();
     let action = need.acl_action();
     let lists = bucket.acl.as_ref().map_or_else(Lists::default, |acl| {
-        Lists::of(bucket, acl, |public| {
+        Lists::of(found, acl, |public| {
             acl.lets(facts, action, Of::Bucket, public)
                 || need.somewhere && acl.lets(facts, action, Of::Object, public)
         })

@@ -27,9 +27,11 @@ pub mod export;
 mod hashing;
 pub mod holders;
 pub mod objects;
+mod outbound;
 pub mod policies;
 mod readers;
 pub mod rebuild;
+pub mod referer;
 mod seal;
 mod turns;
 pub mod uploads;
@@ -41,6 +43,7 @@ pub use authorize::{Need, Permit};
 pub use caller::Caller;
 pub use contents::ContentReader;
 pub use error::{Error, Result};
+pub use outbound::{NoOutbound, Outbound};
 pub use seal::opens_secret;
 
 use std::{sync::Arc, time::Duration};
@@ -89,6 +92,8 @@ pub struct Parts {
     pub scrub: Option<workers::ScrubSettings>,
     pub placement: disks::PlacementSettings,
     pub key_files: Arc<dyn holders::KeyFiles>,
+    /// How other servers are asked.
+    pub outbound: Arc<dyn Outbound>,
 }
 
 /// The store: operations over metadata and blobs.
@@ -106,6 +111,8 @@ pub struct Service {
     sessions: entities::Sessions,
     uses: entities::Uses,
     denials: denials::Denials,
+    key_sets: entities::KeySets,
+    outbound: Arc<dyn Outbound>,
     pub(crate) keep_unnamed: bool,
     pub(crate) readers: readers::Readers,
     pub(crate) writers: readers::Writers,
@@ -129,7 +136,7 @@ impl Service {
     /// When the master key cannot be used, or no region is named.
     pub fn open(parts: Parts) -> Result<Arc<Self>> {
         let Parts { metadata, blobs, clock, entropy, .. } = parts;
-        let Parts { block_public_access, object_ownership, .. } = parts;
+        let Parts { block_public_access, object_ownership, outbound, .. } = parts;
         let Parts { master_key, regions, keep_unnamed, scrub, placement, key_files, .. } = parts;
         let audit_keep = parts.audit_keep;
         if regions.is_empty() {
@@ -149,6 +156,8 @@ impl Service {
             sessions: entities::Sessions::default(),
             uses: entities::Uses::default(),
             denials: denials::Denials::default(),
+            key_sets: entities::KeySets::default(),
+            outbound,
             keep_unnamed,
             readers: readers::Readers::default(),
             writers: readers::Writers::default(),

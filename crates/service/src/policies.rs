@@ -12,7 +12,7 @@ use model::{
     records::{AccessBlock, Bucket, DocumentKind},
 };
 
-use crate::{Error, Need, Operation, Permit, Result, Service, compiled::Compiled};
+use crate::{Error, Need, Operation, Permit, Result, Service, audit, compiled::Compiled};
 
 /// Gives a bucket a policy, in either language.
 pub struct PutBucketPolicy {
@@ -42,6 +42,20 @@ pub struct GetAccessBlock {
 /// Sets how far public access is blocked.
 pub struct PutAccessBlock {
     pub bucket: BucketName,
+    pub access_block: Option<AccessBlock>,
+    /// Taking it back has an action of its own in OSS.
+    pub action: Action,
+}
+
+/// Tells how far public access to all buckets of the caller's account is blocked.
+pub struct GetAccountAccessBlock {
+    /// The account the request names; `None` is the caller's.
+    pub account: Option<String>,
+}
+
+/// Sets it; `None` takes it back.
+pub struct PutAccountAccessBlock {
+    pub account: Option<String>,
     pub access_block: Option<AccessBlock>,
     /// Taking it back has an action of its own in OSS.
     pub action: Action,
@@ -84,6 +98,12 @@ impl Service {
             }
         }
         Err(Condition::SlowDown.into())
+    }
+
+    /// What an account keeps from all its buckets.
+    pub(crate) async fn account_block(&self, account: &AccountId) -> Result<AccessBlock> {
+        let found = self.metadata.account(account).await?;
+        Ok(found.and_then(|account| account.access_block).unwrap_or(AccessBlock::NONE))
     }
 
     /// How far public access to a new bucket is blocked.
@@ -163,9 +183,15 @@ impl Operation for PutBucketPolicy {
         check_bucket_policy(&document, &bucket.name).map_err(malformed)?;
         service.check_principals(&document).await?;
         let public = is_public(&document);
+        if public && service.account_block(&bucket.owner).await?.block_public_policy {
+            return Err(Condition::PublicPolicyBlockedByAccount.into());
+        }
         let decide = |bucket: &Bucket| {
-            let blocked = bucket.access_block.is_some_and(|block| block.block_public_policy);
-            if public && blocked { Err(Condition::PublicPolicyBlocked) } else { Ok(()) }
+            if public && bucket.blocked().block_public_policy {
+                Err(Condition::PublicPolicyBlocked)
+            } else {
+                Ok(())
+            }
         };
         let kind = DocumentKind::Policy;
         let by = permit.audit(Action::PutBucketPolicy, &bucket.name);
@@ -240,5 +266,44 @@ impl Operation for PutAccessBlock {
         };
         let by = permit.audit_with(self.action, &bucket.name, &[("AccessBlock", block)]);
         Ok(service.metadata.set_access_block(bucket, self.access_block, &by).await?)
+    }
+}
+
+/// The caller's account, if it is the one the request names.
+fn own_account<'p, O>(permit: &'p Permit<'_, O>, named: Option<&str>) -> Result<&'p AccountId> {
+    let own = permit.caller().account_id().ok_or(Condition::AccessDenied)?;
+    if named.is_some_and(|named| named != own.as_str()) {
+        let detail = "Access Denied: x-amz-account-id is not the account of the access key.";
+        return Err(Error::new(Condition::AccessDenied, detail));
+    }
+    Ok(own)
+}
+
+impl Operation for GetAccountAccessBlock {
+    type Output = Option<AccessBlock>;
+
+    fn needs(&self) -> Vec<Need<'_>> {
+        Need::service(Action::GetAccountPublicAccessBlock)
+    }
+
+    async fn run(self, permit: Permit<'_, Self>, service: &Arc<Service>) -> Result<Self::Output> {
+        let own = own_account(&permit, self.account.as_deref())?;
+        let found = service.metadata.account(own).await?;
+        Ok(found.ok_or(Condition::NoSuchAccount)?.access_block)
+    }
+}
+
+impl Operation for PutAccountAccessBlock {
+    type Output = ();
+
+    fn needs(&self) -> Vec<Need<'_>> {
+        Need::service(self.action)
+    }
+
+    async fn run(self, permit: Permit<'_, Self>, service: &Arc<Service>) -> Result<Self::Output> {
+        let own = own_account(&permit, self.account.as_deref())?;
+        let (by, arn) = (permit.caller(), format!("arn:aws:iam::{own}:root"));
+        let by = audit::entry(by, &self.action.word(), &arn, &[]);
+        Ok(service.metadata.set_account_block(own, self.access_block, &by).await?)
     }
 }

@@ -17,7 +17,9 @@ use chrono::{DateTime, Utc};
 use gateway::counting::{Asked, Desk, SIGNED_BY};
 use metadata::{Metadata, engine::memory::Memory};
 use model::environment::{Clock, Entropy};
-use service::{Bootstrap, Parts, Service, disks::PlacementSettings, holders::NoKeyFiles};
+use service::{
+    Bootstrap, NoOutbound, Parts, Service, disks::PlacementSettings, holders::NoKeyFiles,
+};
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::LocalSet;
@@ -135,6 +137,7 @@ async fn service() -> Arc<Service> {
         audit_keep: std::time::Duration::from_secs(86_400),
         placement: PlacementSettings { bytes_per_second_max: u64::MAX },
         key_files: Arc::new(NoKeyFiles),
+        outbound: Arc::new(NoOutbound),
     });
     let service = service.expect("the service opens");
     let root = Some((SIGNED_BY.0.to_owned(), SIGNED_BY.1.to_owned()));

@@ -46,6 +46,11 @@ table! {
         "Bucket cannot have public ACLs set with BlockPublicAccess enabled: new buckets begin with \
          a public access block. Create the bucket, lift the block (DeletePublicAccessBlock), then \
          set the ACL.";
+    BucketAclBlockedByAccount: 400 "InvalidBucketAclWithBlockPublicAccessError" / "AccessDenied",
+        "Bucket cannot have public ACLs set with BlockPublicAccess enabled: BlockPublicAcls of the \
+         account's public access block refuses them for all its buckets. The account itself can \
+         switch it off (S3 Control PutPublicAccessBlock) or delete the block \
+         (DeletePublicAccessBlock).";
     BucketAclNotSupported: 400 "InvalidBucketAclWithObjectOwnership",
         "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting";
     BucketAlreadyExists: 409 "BucketAlreadyExists",
@@ -73,6 +78,8 @@ table! {
         "Your proposed upload exceeds the maximum allowed size";
     EntityTooSmall: 400 "EntityTooSmall",
         "Your proposed upload is smaller than the minimum allowed size";
+    ExpiredIdentityToken: 400 "ExpiredTokenException",
+        "The web identity token that was passed is expired.";
     ExpiredSignature: 403 "AccessDenied",
         "Request has expired";
     ExpiredToken: 400 "ExpiredToken" / "SecurityTokenExpired",
@@ -81,6 +88,10 @@ table! {
         "The object you specified already exists and can not be overwritten.";
     FormFieldsTooLarge: 400 "MaxPostPreDataLengthExceededError" / "FieldItemTooLong",
         "Your POST request fields preceding the upload file were too large.";
+    IdpCommunication: 400 "IDPCommunicationError",
+        "The identity provider could not be reached to verify the token.";
+    IdpRejectedClaim: 403 "IDPRejectedClaim",
+        "The identity provider's claim was rejected.";
     IllegalVersioningConfiguration: 400
         "IllegalVersioningConfigurationException" / "InvalidArgument",
         "The Versioning element must be specified";
@@ -102,6 +113,8 @@ table! {
         "The Content-MD5 you specified was invalid.";
     InvalidEncryption: 400 "InvalidEncryptionAlgorithmError",
         "The encryption request you specified is not valid. The valid value is AES256.";
+    InvalidIdentityToken: 400 "InvalidIdentityToken",
+        "The web identity token that was passed could not be validated.";
     InvalidInput: 400 "InvalidInput",
         "The input is not valid.";
     InvalidLocationConstraint: 400 "InvalidLocationConstraint",
@@ -218,9 +231,19 @@ table! {
         "Access Denied: the ACL is public, and BlockPublicAcls of the bucket's public access block \
          refuses such ACLs. Switch it off (PutPublicAccessBlock) or delete the block \
          (DeletePublicAccessBlock), then set the ACL again.";
+    PublicAclBlockedByAccount: 403 "AccessDenied",
+        "Access Denied: the ACL is public, and BlockPublicAcls of the public access block of the \
+         bucket owner's account refuses such ACLs in all its buckets. The account can switch it \
+         off (S3 Control PutPublicAccessBlock) or delete its block (DeletePublicAccessBlock), \
+         then set the ACL again.";
     PublicPolicyBlocked: 403 "AccessDenied",
         "Access Denied: the policy is public, and BlockPublicPolicy of the bucket's public access \
          block refuses such policies. Switch it off (PutPublicAccessBlock) or delete the block \
+         (DeletePublicAccessBlock), then put the policy again.";
+    PublicPolicyBlockedByAccount: 403 "AccessDenied",
+        "Access Denied: the policy is public, and BlockPublicPolicy of the public access block of \
+         the bucket owner's account refuses such policies for all its buckets. The account can \
+         switch it off (S3 Control PutPublicAccessBlock) or delete its block \
          (DeletePublicAccessBlock), then put the policy again.";
     RequestHeadersTooLarge: 400 "RequestHeaderSectionTooLarge" / "InvalidArgument",
         "Your request header section exceeds the maximum allowed size.";

@@ -20,6 +20,14 @@ impl Form {
         Ok(Self(query_pairs(text).map_err(|_| unreadable())?))
     }
 
+    pub fn pairs(&self) -> &[(String, String)] {
+        &self.0
+    }
+
+    pub fn into_pairs(self) -> Vec<(String, String)> {
+        self.0
+    }
+
     /// A value; one that is empty is as if it were absent.
     pub fn get(&self, name: &str) -> Option<&str> {
         let found = self.0.iter().find(|(known, _)| known == name);

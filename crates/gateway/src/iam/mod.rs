@@ -13,6 +13,7 @@ mod listing;
 mod mfa;
 mod page;
 mod policies;
+mod providers;
 mod qr;
 mod simulate;
 mod sts;
@@ -45,7 +46,9 @@ const STS_NAMESPACE: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
 pub fn is_ours(dialect: Dialect, method: &Method, address: &Address, headers: &HeaderMap) -> bool {
     let kind = headers.get("content-type").and_then(|value| value.to_str().ok());
     let kind = kind.unwrap_or_default().split(';').next().unwrap_or_default();
-    dialect == Dialect::S3
+    // Without a signature only the content tells, whatever the host is called.
+    let may_be = dialect == Dialect::S3 || !headers.contains_key("authorization");
+    may_be
         && method == Method::POST
         && address.bucket.is_none()
         && kind.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")
@@ -77,11 +80,14 @@ pub fn served() -> impl Iterator<Item = Action> {
 /// # Errors
 /// Those of the action; `NotImplemented` for one that is not there.
 pub async fn reply(request: &Request, form: &Form, service: &Arc<Service>) -> Result<Reply> {
-    if request.verified.is_none() {
+    let asked = action(form);
+    // Its token stands for a signature.
+    let needs_key = asked != Some(Action::AssumeRoleWithWebIdentity);
+    if request.verified.is_none() && needs_key {
         let detail = "Request is missing Authentication Token";
         return Err(Error::new(Condition::AccessDenied, detail));
     }
-    let Some(action) = action(form) else {
+    let Some(action) = asked else {
         let name = form.get("Action").unwrap_or_default();
         let detail = format!("{name} is not implemented.");
         return Err(Error::new(Condition::NotImplemented, detail));
@@ -95,6 +101,7 @@ pub async fn reply(request: &Request, form: &Form, service: &Arc<Service>) -> Re
     document.open(format!("{name}Result"));
     let mut caller = request.caller.clone();
     caller.facts.request.extend(facts(form));
+    caller.facts.request_tags = form.tags()?;
     let call = Call { action, form, caller: &caller, service };
     call.run(&mut document).await?;
     document.close();
@@ -157,6 +164,7 @@ impl Call<'_> {
             A::ListUserPolicies | A::ListGroupPolicies | A::ListRolePolicies => {
                 self.list_inline(xml).await
             }
+            _ if name.contains("OpenIDConnectProvider") => self.providers(xml).await,
             _ if name.starts_with("Attach") || name.starts_with("Detach") => self.attach().await,
             _ if name.starts_with("ListAttached") => self.list_attached(xml).await,
             _ if name.ends_with("PermissionsBoundary") => self.boundary().await,

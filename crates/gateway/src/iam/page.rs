@@ -22,8 +22,9 @@ pub fn page() -> String {
          Both are query interfaces on the port of everything else: `POST /` with a form that \
          names an `Action`, signed for the service `iam` or `sts` in any region. Each asks for the \
          action of its own name on the ARN it is about; `GetCallerIdentity` and `GetSessionToken` \
-         ask for nothing. All other actions of IAM and STS answer 501 `NotImplemented`. What it \
-         means is told in [Who may do what](security.md).\n\n\
+         ask for nothing, and `AssumeRoleWithWebIdentity` needs no signature. All other actions of \
+         IAM and STS answer 501 `NotImplemented`. What it means is told in [Who may do \
+         what](security.md).\n\n\
          | Action | Service |\n\
          | --- | --- |\n",
     );

@@ -86,7 +86,6 @@ impl Call<'_> {
             Action::GetAccountSummary => self.account_summary(xml).await,
             Action::GetAccountAuthorizationDetails => self.authorization_details(xml).await,
             Action::ListInstanceProfilesForRole => self.none_exist(xml, "InstanceProfiles"),
-            Action::ListOpenIDConnectProviders => self.none_exist(xml, "OpenIDConnectProviderList"),
             Action::ListAccountAliases => self.none_exist(xml, "AccountAliases"),
             _ => self.one_policy(xml).await,
         }

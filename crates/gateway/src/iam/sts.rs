@@ -19,8 +19,16 @@ impl Call<'_> {
                 let arn = form.required("RoleArn")?;
                 let made = service.assume_role(caller, arn, wish).await?;
                 write_credentials(xml, &made);
-                xml.open("AssumedRoleUser");
-                xml.text("AssumedRoleId", &made.user_id).text("Arn", &made.arn).close();
+                write_role(xml, &made);
+            }
+            Action::AssumeRoleWithWebIdentity => {
+                let wish = self.wish(form.required("RoleSessionName")?)?;
+                let asked = (form.required("RoleArn")?, form.required("WebIdentityToken")?);
+                let made = service.assume_role_with_web_identity(caller, asked, wish).await?;
+                write_credentials(xml, &made.credentials);
+                write_role(xml, &made.credentials);
+                xml.text("SubjectFromWebIdentityToken", made.subject);
+                xml.text("Provider", made.provider).text("Audience", made.audience);
             }
             Action::GetFederationToken => {
                 let wish = self.wish(form.required("Name")?)?;
@@ -57,6 +65,11 @@ impl Call<'_> {
             factor: None,
         })
     }
+}
+
+fn write_role(xml: &mut Writer, made: &Credentials) {
+    xml.open("AssumedRoleUser");
+    xml.text("AssumedRoleId", &made.user_id).text("Arn", &made.arn).close();
 }
 
 fn write_credentials(xml: &mut Writer, made: &Credentials) {

@@ -202,7 +202,6 @@ pub static TABLE: &[Entry] = &[
 
     only(OSS, delete("DeleteBucketLogging", &["logging"], Action::DeleteBucketLogging, None)),
     only(OSS, get("GetBucketTags", &["tagging"], Action::GetBucketTagging, Document(tagging))),
-    only(OSS, get("GetBucketReferer", &["referer"], Action::GetBucketReferer, Document(referer))),
     only(OSS, get("GetBucketWorm", &["worm"], Action::GetBucketWorm, Unset(Condition::NoWorm))),
     only(OSS, get("GetBucketObjectWormConfiguration", &["objectWorm"], Action::GetBucketObjectLock,
         Unset(Condition::NoObjectLock))),
@@ -293,13 +292,6 @@ fn metrics(request: &Request, _: &BucketInfo) -> Bytes {
 
 fn intelligent_tiering(request: &Request, _: &BucketInfo) -> Bytes {
     single(request, "ListBucketIntelligentTieringConfigurationsOutput", "IsTruncated", "false")
-}
-
-fn referer(request: &Request, _: &BucketInfo) -> Bytes {
-    let mut xml = xml::document(request.dialect, "RefererConfiguration");
-    xml.flag("AllowEmptyReferer", true).flag("AllowTruncateQueryString", true);
-    xml.flag("TruncatePath", false).text("RefererList", "").text("RefererBlacklist", "");
-    xml.finish()
 }
 
 fn cnames(request: &Request, info: &BucketInfo) -> Bytes {

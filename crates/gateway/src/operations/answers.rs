@@ -132,6 +132,7 @@ pub(super) mod tests {
             email: None,
             created_ms: 0,
             root: false,
+            access_block: None,
         }
     }
 

@@ -33,21 +33,29 @@ impl WireOperation for Get {
     }
 
     fn render(request: &Request, access_block: Option<AccessBlock>) -> Result<Reply> {
-        let mut xml = xml::document(request.dialect, "PublicAccessBlockConfiguration");
-        match (request.dialect, access_block) {
-            (Dialect::S3, None) => return Err(Condition::NoPublicAccessBlock.into()),
-            (Dialect::S3, Some(block)) => {
-                xml.flag("BlockPublicAcls", block.block_public_acls);
-                xml.flag("IgnorePublicAcls", block.ignore_public_acls);
-                xml.flag("BlockPublicPolicy", block.block_public_policy);
-                xml.flag("RestrictPublicBuckets", block.restrict_public_buckets);
-            }
-            (Dialect::Oss, block) => {
-                xml.flag("BlockPublicAccess", block == Some(AccessBlock::ALL));
-            }
-        }
-        Ok(wire::xml(200, xml.finish()))
+        show(request.dialect, access_block)
     }
+}
+
+/// The document of a block.
+///
+/// # Errors
+/// `NoPublicAccessBlock` in S3 if there is none.
+pub(super) fn show(dialect: Dialect, access_block: Option<AccessBlock>) -> Result<Reply> {
+    let mut xml = xml::document(dialect, "PublicAccessBlockConfiguration");
+    match (dialect, access_block) {
+        (Dialect::S3, None) => return Err(Condition::NoPublicAccessBlock.into()),
+        (Dialect::S3, Some(block)) => {
+            xml.flag("BlockPublicAcls", block.block_public_acls);
+            xml.flag("IgnorePublicAcls", block.ignore_public_acls);
+            xml.flag("BlockPublicPolicy", block.block_public_policy);
+            xml.flag("RestrictPublicBuckets", block.restrict_public_buckets);
+        }
+        (Dialect::Oss, block) => {
+            xml.flag("BlockPublicAccess", block == Some(AccessBlock::ALL));
+        }
+    }
+    Ok(wire::xml(200, xml.finish()))
 }
 
 #[derive(Deserialize)]
@@ -62,6 +70,27 @@ struct PublicAccessBlockConfiguration {
     restrict_public_buckets: Option<String>,
     #[serde(rename = "BlockPublicAccess")]
     block_public_access: Option<String>,
+}
+
+/// The block that a document sets.
+///
+/// # Errors
+/// `MalformedXml`, and whatever is wrong with the body.
+pub(super) async fn read(request: &mut Request) -> Result<AccessBlock> {
+    let document: PublicAccessBlockConfiguration = request.document().await?;
+    Ok(match request.dialect {
+        Dialect::S3 => AccessBlock {
+            block_public_acls: flag(document.block_public_acls)?,
+            ignore_public_acls: flag(document.ignore_public_acls)?,
+            block_public_policy: flag(document.block_public_policy)?,
+            restrict_public_buckets: flag(document.restrict_public_buckets)?,
+        },
+        Dialect::Oss if document.block_public_access.is_none() => {
+            return Err(Condition::MalformedXml.into());
+        }
+        Dialect::Oss if flag(document.block_public_access)? => AccessBlock::ALL,
+        Dialect::Oss => AccessBlock::NONE,
+    })
 }
 
 /// `PUT /{bucket}?publicAccessBlock`
@@ -84,20 +113,7 @@ impl WireOperation for Put {
 
     async fn parse(request: &mut Request) -> Result<Self::Call> {
         let bucket = request.bucket()?;
-        let document: PublicAccessBlockConfiguration = request.document().await?;
-        let access_block = match request.dialect {
-            Dialect::S3 => AccessBlock {
-                block_public_acls: flag(document.block_public_acls)?,
-                ignore_public_acls: flag(document.ignore_public_acls)?,
-                block_public_policy: flag(document.block_public_policy)?,
-                restrict_public_buckets: flag(document.restrict_public_buckets)?,
-            },
-            Dialect::Oss if document.block_public_access.is_none() => {
-                return Err(Condition::MalformedXml.into());
-            }
-            Dialect::Oss if flag(document.block_public_access)? => AccessBlock::ALL,
-            Dialect::Oss => AccessBlock::NONE,
-        };
+        let access_block = read(request).await?;
         let action = Action::PutBucketPublicAccessBlock;
         Ok(PutAccessBlock { bucket, access_block: Some(access_block), action })
     }

@@ -3,6 +3,7 @@
 //! Routing, metrics, log spans and the compatibility pages all come from it. Order does not matter.
 
 pub mod absent;
+pub mod account_access_block;
 mod acl;
 mod answers;
 pub mod arguments;
@@ -13,6 +14,7 @@ pub mod bucket_acl;
 pub mod bucket_cors;
 pub mod bucket_ownership;
 mod bucket_policy;
+pub mod bucket_referer;
 pub mod bucket_versioning;
 mod checksums;
 mod conditions;
@@ -50,6 +52,9 @@ pub fn table() -> &'static [Entry] {
 static SERVED: &[Entry] = &[
     entry::<service::List>(),
     entry::<service::GetRegions>(),
+    entry::<account_access_block::Delete>(),
+    entry::<account_access_block::Get>(),
+    entry::<account_access_block::Put>(),
 
     entry::<bucket::Create>(),
     entry::<bucket::Delete>(),
@@ -72,6 +77,8 @@ static SERVED: &[Entry] = &[
     entry::<bucket_policy::Get>(),
     entry::<bucket_policy::GetStatus>(),
     entry::<bucket_policy::Put>(),
+    entry::<bucket_referer::Get>(),
+    entry::<bucket_referer::Put>(),
     entry::<bucket_versioning::Get>(),
     entry::<bucket_versioning::Put>(),
 

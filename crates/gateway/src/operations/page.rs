@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::table;
 use crate::{
+    address,
     dialect::Dialect,
     wire::{Entry, Handler, Target},
 };
@@ -114,6 +115,9 @@ pub fn page(dialect: Dialect) -> String {
 }
 
 fn request_line(row: &OperationRow) -> String {
+    if row.dialect == "s3" && row.target == "service" && row.query == ["publicAccessBlock"] {
+        return format!("{} {}", row.method, address::CONTROL_BLOCK);
+    }
     let path = match row.target {
         "service" => "/",
         "bucket" => "/{bucket}",

@@ -105,9 +105,6 @@ pub static TABLE: &[Entry] = &[
     s3(object("PUT", "UpdateObjectEncryption", &["encryption"], NOT_OURS)),
 
     // OSS: service.
-    oss(service("GET", "GetPublicAccessBlock", &["publicAccessBlock"], NOT_KEPT)),
-    oss(service("PUT", "PutPublicAccessBlock", &["publicAccessBlock"], NOT_KEPT)),
-    oss(service("DELETE", "DeletePublicAccessBlock", &["publicAccessBlock"], NOT_KEPT)),
     oss(service("GET", "ListUserDataRedundancyTransition", &["redundancyTransition"], TO_COME)),
     oss(service("GET", "ListCloudBoxes", &["cloudboxes"], NOT_OURS)),
     oss(service("GET", "ListResourcePools", &["resourcePool"], NOT_OURS)),
@@ -115,7 +112,6 @@ pub static TABLE: &[Entry] = &[
     oss(service("GET", "ListAccessPoints", &["accessPoint"], TO_COME)),
 
     // OSS: bucket.
-    oss(bucket("PUT", "PutBucketReferer", &["referer"], NOT_KEPT)),
     oss(bucket("POST", "PutBucketReplication", &["replication", "comp=add"], NOT_KEPT)),
     oss(bucket("POST", "DeleteBucketReplication", &["replication", "comp=delete"], NOT_KEPT)),
     oss(bucket("PUT", "PutBucketRtc", &["rtc"], NOT_KEPT)),

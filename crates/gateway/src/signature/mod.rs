@@ -18,6 +18,7 @@ mod oss_v2;
 mod oss_v4;
 mod payload;
 mod refusal;
+mod rpc;
 mod s3_v2;
 mod s3_v4;
 mod scheme;
@@ -37,6 +38,7 @@ pub use claim::{Claim, Verified, claim};
 pub use form::claim_form;
 pub use payload::{ChunkSigning, Payload, Streaming, unsigned_payload};
 pub use refusal::Refusal;
+pub use rpc::rpc_claim;
 pub use scheme::{Scheme, scheme};
 
 /// What a signature covers.

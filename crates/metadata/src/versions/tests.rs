@@ -58,6 +58,7 @@ impl Fixture {
             email: None,
             created_ms: 0,
             root: false,
+            access_block: None,
         };
         metadata
             .create_account(&account, &[], &model::audit::AuditEntry::default())

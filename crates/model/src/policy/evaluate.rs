@@ -57,6 +57,13 @@ pub fn assume(layers: &Layers<'_>, context: &Context<'_>) -> Decision {
     }
 }
 
+/// Whether the trust policy of a role lets a bearer of a token of another identity provider take it
+/// on. That provider must be named: a statement for everybody does not mean strangers.
+pub fn trusts_web_identity(trust: &Document, context: &Context<'_>) -> bool {
+    let said = ask(trust, context, &mut None, Naming::Itself);
+    said.deny.is_none() && said.allow.is_some_and(|(naming, _)| naming == Naming::Itself)
+}
+
 /// What the layers lead to, and which of them decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
@@ -180,6 +187,9 @@ pub fn evaluate(layers: &Layers<'_>, context: &Context<'_>) -> Decision {
     decide(layers, context).unwrap_or_else(|denied| denied)
 }
 
+/// For background work, and for another provider's users: only trust policies are asked of these.
+const NO_ACCOUNT: Decision = Decision::NotAllowed(Layer::Account);
+
 fn decide(layers: &Layers<'_>, context: &Context<'_>) -> Result<Decision, Decision> {
     let principal = &context.facts.principal;
     let path = &mut None;
@@ -209,7 +219,7 @@ fn decide(layers: &Layers<'_>, context: &Context<'_>) -> Result<Decision, Decisi
     let by_resource = Decision::Allowed(Layer::Resource, granted_place);
     let by_acl = Decision::Allowed(Layer::Acl, None);
     let (identity, layer) = match principal {
-        Principal::System(_) => return Ok(Decision::NotAllowed(Layer::Account)),
+        Principal::System(_) | Principal::Web(_) => return Ok(NO_ACCOUNT),
         Principal::Anonymous if granted.is_some() => return Ok(by_resource),
         Principal::Anonymous if layers.acl => return Ok(by_acl),
         Principal::Anonymous => return Ok(nobody),
@@ -288,7 +298,7 @@ fn keeps_own_policy(principal: &Principal, context: &Context<'_>) -> bool {
 /// that name what they are about in their body.
 pub fn might_allow(layers: &Layers<'_>, owner: &AccountId, facts: &Facts, action: Action) -> bool {
     match facts.principal.account() {
-        _ if matches!(facts.principal, Principal::System(_)) => false,
+        _ if matches!(facts.principal, Principal::System(_) | Principal::Web(_)) => false,
         Some(account) if account == owner => true,
         _ if layers.acl => true,
         _ if layers.restricted => false,

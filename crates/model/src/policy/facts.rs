@@ -31,6 +31,9 @@ pub enum Principal {
         account: AccountId,
         name: String,
     },
+    /// Somebody whom another identity provider knows, by the ARN of that: before a role is taken
+    /// on.
+    Web(String),
     /// The server's own background work, by its worker's name.
     System(&'static str),
 }
@@ -43,7 +46,7 @@ impl Principal {
             | Self::User { account, .. }
             | Self::Session { account, .. }
             | Self::Federated { account, .. } => Some(account),
-            Self::Anonymous | Self::System(_) => None,
+            Self::Anonymous | Self::Web(_) | Self::System(_) => None,
         }
     }
 
@@ -58,7 +61,7 @@ impl Principal {
             Self::Federated { account, name } => {
                 Some(format!("arn:aws:sts::{account}:federated-user/{name}"))
             }
-            Self::Anonymous | Self::System(_) => None,
+            Self::Anonymous | Self::Web(_) | Self::System(_) => None,
         }
     }
 
@@ -81,7 +84,7 @@ impl Principal {
             Self::User { id, .. } => Some(id.clone()),
             Self::Session { role_id, session, .. } => Some(format!("{role_id}:{session}")),
             Self::Federated { account, name } => Some(format!("{account}:{name}")),
-            Self::System(_) => None,
+            Self::Web(_) | Self::System(_) => None,
         }
     }
 }
@@ -131,6 +134,8 @@ pub struct Facts {
     pub request: Vec<(Key, String)>,
     /// The tags the request wants to set.
     pub request_tags: Vec<(String, String)>,
+    /// What an identity provider says of the caller, by names of keys in any case of letters.
+    pub web: Vec<(String, Vec<String>)>,
     /// Tags of the object asked for; `None` until a statement needs them and they are loaded.
     pub object_tags: Option<Vec<(String, String)>>,
 }
@@ -158,6 +163,7 @@ impl Facts {
             session_name: None,
             request: Vec::new(),
             request_tags: Vec::new(),
+            web: Vec::new(),
             object_tags: None,
         }
     }

@@ -7,7 +7,7 @@ use std::{borrow::Cow, net::IpAddr};
 
 use chrono::{DateTime, SecondsFormat};
 
-use super::{Action, Context, Principal, Resource};
+use super::{Action, Context, Level, Principal, Resource};
 use crate::names::VersionSelector;
 
 macro_rules! keys {
@@ -19,7 +19,8 @@ macro_rules! keys {
             PrincipalTag(String),
             ExistingObjectTag(String),
             RequestObjectTag(String),
-            /// Nothing is ever known of it.
+            RequestTag(String),
+            /// Nothing is known of it, unless another identity provider says something.
             Unknown(String),
         }
 
@@ -68,6 +69,7 @@ keys! {
     SignatureVersion: "s3:signatureversion";
     SourceIp: "aws:SourceIp" "acs:SourceIp";
     StorageClass: "s3:x-amz-storage-class" "oss:x-oss-storage-class";
+    TagKeys: "aws:TagKeys";
     TlsVersion: "s3:TlsVersion" "acs:TLSVersion";
     TokenIssueTime: "aws:TokenIssueTime";
     UserAgent: "aws:UserAgent" "acs:UserAgent";
@@ -138,6 +140,7 @@ impl Key {
         let tag = tag.to_owned();
         match family.to_ascii_lowercase().as_str() {
             "aws:principaltag" => Self::PrincipalTag(tag),
+            "aws:requesttag" => Self::RequestTag(tag),
             "s3:existingobjecttag" | "oss:existingobjecttag" => Self::ExistingObjectTag(tag),
             "s3:requestobjecttag" | "oss:requestobjecttag" => Self::RequestObjectTag(tag),
             _ => Self::Unknown(name.to_owned()),
@@ -238,10 +241,13 @@ impl<'c> Context<'c> {
                 VersionSelector::Id(id) => Some(Values::text(id.to_string())),
             },
             Key::Groups => Some(Values::several(facts.groups.iter().map(String::as_str))),
-            Key::RequestObjectTagKeys => {
+            Key::TagKeys if !self.tags_entities() => None,
+            Key::RequestObjectTagKeys | Key::TagKeys => {
                 Some(Values::several(facts.request_tags.iter().map(|(name, _)| name.as_str())))
             }
             Key::PrincipalTag(name) => text(tag(&facts.principal_tags, name, true)),
+            Key::RequestTag(_) if !self.tags_entities() => None,
+            Key::RequestTag(name) => text(tag(&facts.request_tags, name, true)),
             Key::RequestObjectTag(name) => text(tag(&facts.request_tags, name, false)),
             Key::ExistingObjectTag(name) => facts
                 .object_tags
@@ -255,13 +261,21 @@ impl<'c> Context<'c> {
             | Key::UserId
             | Key::UserName => of_principal(&facts.principal, key),
             Key::Prefix | Key::Delimiter | Key::MaxKeys if !self.lists() => None,
-            Key::Unknown(_) => None,
+            Key::Unknown(name) => {
+                let said = facts.web.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+                said.map(|(_, values)| Values::several(values.iter().map(String::as_str)))
+            }
             said => {
                 let mut request = facts.request.iter();
                 request.find(|(known, _)| known == said).map(|(_, text)| Values::text(&**text))
             }
         };
         found.unwrap_or_default()
+    }
+
+    /// Whether the tags of the request are of a user, a role or a session.
+    fn tags_entities(&self) -> bool {
+        matches!(self.action.level(), Level::Iam | Level::Sts)
     }
 
     fn lists(&self) -> bool {

@@ -21,8 +21,11 @@ mod tests;
 pub use action::{Action, ActionSet, Level, Vocabulary, named as actions_named};
 pub use bucket::{check as check_bucket_policy, is_public};
 pub use document::{Document, Effect, Kind, Language, Statement};
-pub use evaluate::{Decision, Layer, Layers, Place, assume, evaluate, might_allow};
+pub use evaluate::{
+    Decision, Layer, Layers, Place, assume, evaluate, might_allow, trusts_web_identity,
+};
 pub use explain::{Asked, Grant, Remedy, Seen, Wish, asked_of, remedy, seen};
 pub use facts::{Context, Facts, Principal, Resource, Signature};
 pub use keys::Key;
 pub use principals::{Principals, Who};
+pub use wildcard::{Token, matches};

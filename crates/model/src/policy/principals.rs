@@ -195,6 +195,7 @@ impl Who {
                 let exact = if session.is_some() { Naming::Itself } else { Naming::Role };
                 here(account == own && role && one, exact)
             }
+            (Self::Federated(arn), Principal::Web(own)) => here(arn == own, Naming::Itself),
             _ => Naming::None,
         }
     }

@@ -9,6 +9,7 @@ use model::names::AccountId;
 
 use crate::config::directory::is_name;
 use crate::config::{Account, Config};
+use crate::outbound::Allowed;
 
 const COPIES_MAX: usize = 16;
 const WAITING_BYTES_MIN: usize = 4 << 20;
@@ -30,6 +31,9 @@ impl Config {
         }
         if tracing_subscriber::EnvFilter::try_new(&self.log.filter).is_err() {
             faults.push(format!("log.filter: {:?} is not a filter", self.log.filter));
+        }
+        if let Err(fault) = Allowed::parse(&self.outbound.allow) {
+            faults.push(format!("outbound.allow: {fault}"));
         }
         self.check_accounts(&mut faults);
         faults

@@ -32,6 +32,7 @@ pub struct Config {
     pub scrub: Scrub,
     pub placement: Placement,
     pub audit: Audit,
+    pub outbound: Outbound,
     pub root: Root,
     pub log: Log,
     pub account: Vec<Account>,
@@ -113,6 +114,13 @@ pub struct Placement {
 #[serde(default, deny_unknown_fields)]
 pub struct Audit {
     pub keep_days: u64,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Outbound {
+    pub allow: Vec<String>,
+    pub ca_file: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]

@@ -45,6 +45,11 @@ const SECTIONS: &[(&str, &str)] = &[
     ),
     ("placement", "Moving blobs when directories come and go or the number of copies changes."),
     ("audit", "Who changed accounts, users, roles, policies, keys and the access to buckets."),
+    (
+        "outbound",
+        "Requests to other servers, such as OpenID Connect providers. Only https to addresses of \
+         the internet is let through, unless a host is named here.",
+    ),
     ("root", "The key pair of the root account. Without it one is made at the first start."),
     ("log", "What goes to standard error."),
 ];
@@ -144,6 +149,17 @@ const SETTINGS: &[Setting] = &[
     ),
     setting("placement.bytes_per_second_max", "So much is written for it at most."),
     setting("audit.keep_days", "It is remembered for so many days."),
+    setting(
+        "outbound.allow",
+        "Networks, addresses and hosts that may be asked although they are private, and without \
+         TLS if they are named so in the URL.",
+    )
+    .example(r#"["10.1.2.0/24", "idp.internal"]"#),
+    setting(
+        "outbound.ca_file",
+        "File in PEM form with further certificates to trust, besides those of the system.",
+    )
+    .example(r#""/etc/larder/ca.pem""#),
     setting("root.access_key", "Access key of the root account.").variable(cli::ROOT_ACCESS_KEY),
     setting("root.secret_key", "Secret key of the root account.").variable(cli::ROOT_SECRET_KEY),
     setting("log.format", "text for people, json for machines."),

@@ -13,21 +13,26 @@ mod inline;
 mod members;
 mod mfa;
 mod policies;
+mod providers;
 mod simulate;
 mod standing;
 pub mod tokens;
+mod web_identity;
 
 pub use access_keys::{KeyShown, LastUse};
 pub use declared::NewUser;
 pub use members::{EntityChange, NewEntity, RoleChange};
 pub use mfa::{MfaShown, SecondFactor};
 pub use policies::{Holders, NewPolicy, PolicyShown, Scope, Summary};
+pub use providers::{NewProvider, ProviderChange};
 pub use simulate::{Matched, Simulated, Simulation};
 pub use standing::Standing;
+pub use web_identity::WebCredentials;
 
 pub(crate) use access_keys::Uses;
 pub(crate) use simulate::{say, stand_in};
 pub(crate) use standing::Compiled as CompiledEntity;
+pub(crate) use web_identity::KeySets;
 
 use std::sync::Arc;
 

@@ -269,10 +269,13 @@ pub(crate) fn say(facts: &mut Facts, context: &[(String, Vec<String>)]) {
                 facts.mfa_age_seconds = facts.mfa_age_seconds.or(Some(0));
             }
             Key::PrincipalTag(tag) => facts.principal_tags.push((tag, value)),
-            Key::RequestObjectTag(tag) => facts.request_tags.push((tag, value)),
+            Key::RequestObjectTag(tag) | Key::RequestTag(tag) => {
+                facts.request_tags.push((tag, value))
+            }
             Key::ExistingObjectTag(tag) => {
                 facts.object_tags.get_or_insert_default().push((tag, value));
             }
+            Key::Unknown(name) => facts.web.push((name, values.clone())),
             key => facts.request.push((key, value)),
         }
     }

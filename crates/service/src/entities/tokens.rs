@@ -22,6 +22,7 @@ use super::{
     CompiledEntity, SecondFactor, Standing, Tags,
     arn::{check_name, invalid},
     members::check_tags,
+    web_identity::WebFacts,
 };
 use crate::{
     Caller, Error, Identity, Result, Service,
@@ -78,6 +79,9 @@ struct Claims {
     /// When a second factor was shown for it, if one was.
     #[n(8)]
     mfa_ms: Option<i64>,
+    /// What another identity provider said of the bearer.
+    #[n(9)]
+    web: Option<WebFacts>,
 }
 
 #[derive(Clone, Debug, Encode, Decode)]
@@ -110,6 +114,14 @@ enum Holder {
     },
 }
 
+/// What the bearer of credentials has shown to get them.
+pub(super) struct Proof {
+    /// When a second factor was shown, if one was.
+    pub mfa_ms: Option<i64>,
+    /// What another identity provider said.
+    pub web: Option<WebFacts>,
+}
+
 impl Service {
     /// Takes on a role.
     ///
@@ -126,8 +138,24 @@ impl Service {
         let (account, role) = self.role_of(arn).await?.ok_or_else(|| denied(caller, arn))?;
         self.ask_trust(caller, &account, &role, &wish)?;
         let chained = matches!(caller.facts.principal, Principal::Session { .. });
-        let longest = role.role.as_ref().map_or(3600, |role| i64::from(role.session_seconds_max));
-        let longest = if chained { longest.min(SESSION_SECONDS_CHAINED) } else { longest };
+        let longest = if chained { SESSION_SECONDS_CHAINED } else { i64::MAX };
+        let mfa_ms = self.factor_shown(caller, wish.factor.as_ref()).await?;
+        let proof = Proof { mfa_ms, web: None };
+        self.issue_for_role(account, &role, (wish, longest), proof).await
+    }
+
+    /// The credentials of whoever may take on a role.
+    ///
+    /// - `longest`: seconds, besides what the role lets.
+    pub(super) async fn issue_for_role(
+        &self,
+        account: AccountId,
+        role: &Entity,
+        (wish, longest): (SessionWish, i64),
+        Proof { mfa_ms, web }: Proof,
+    ) -> Result<Credentials> {
+        let most = role.role.as_ref().map_or(3600, |role| i64::from(role.session_seconds_max));
+        let longest = most.min(longest);
         let seconds = seconds(wish.seconds, SESSION_SECONDS_ROLE.min(longest), 900..=longest)?;
         let policies = self.session_policies(&account, &wish).await?;
         let holder = Holder::Role {
@@ -135,10 +163,9 @@ impl Service {
             id: role.id.clone(),
             session: wish.name.clone(),
         };
-        let principal = session_principal(&account, &role, &wish.name);
-        let mfa_ms = self.factor_shown(caller, wish.factor.as_ref()).await?;
+        let principal = session_principal(&account, role, &wish.name);
         let claims = self.claims(account, holder, seconds);
-        self.issue(Claims { policies, tags: wish.tags, mfa_ms, ..claims }, &principal)
+        self.issue(Claims { policies, tags: wish.tags, mfa_ms, web, ..claims }, &principal)
     }
 
     /// Temporary credentials with the caller's own rights.
@@ -242,6 +269,7 @@ impl Service {
             standing: Standing { own, session },
             token_issued_ms: Some(claims.issued_ms),
             mfa_ms: claims.mfa_ms,
+            web: claims.web.unwrap_or_default(),
         })
     }
 
@@ -282,7 +310,7 @@ impl Service {
     }
 
     /// The role of an ARN, in whatever account.
-    async fn role_of(&self, arn: &str) -> Result<Option<(AccountId, Entity)>> {
+    pub(super) async fn role_of(&self, arn: &str) -> Result<Option<(AccountId, Entity)>> {
         let Some(rest) = arn.strip_prefix("arn:aws:iam::") else {
             return Err(invalid(format!("{arn} is invalid")));
         };
@@ -388,6 +416,7 @@ impl Service {
             policies: None,
             tags: Tags::new(),
             mfa_ms: None,
+            web: None,
         }
     }
 

@@ -82,6 +82,7 @@ impl CompleteUpload {
             acl,
             now_ms: service.now_ms(),
         };
+        service.check_acl(bucket, acl).await?;
         let decide = |bucket: &Bucket, existing: Option<&Version>| {
             acls::check(bucket, acl)?;
             self.condition.check(bucket, existing)

@@ -25,7 +25,7 @@ use model::{
     records::Account,
 };
 use service::{
-    Bootstrap, Caller, Parts, Service,
+    Bootstrap, Caller, NoOutbound, Parts, Service,
     accounts::NewAccount,
     disks::PlacementSettings,
     holders::NoKeyFiles,
@@ -306,6 +306,7 @@ async fn start(
         audit_keep: std::time::Duration::from_secs(86_400),
         placement: PlacementSettings { bytes_per_second_max: u64::MAX },
         key_files: Arc::new(NoKeyFiles),
+        outbound: Arc::new(NoOutbound),
     });
     (service.expect("the service opens"), blobs)
 }

@@ -18,6 +18,10 @@ fn request() -> Facts {
             (Key::ContentSha256, "UNSIGNED-PAYLOAD".into()),
         ],
         request_tags: vec![("a".into(), "1".into())],
+        web: vec![
+            ("idp.org:8443/x:sub".into(), vec!["ann".into()]),
+            ("idp.org:8443/x:amr".into(), vec!["pwd".into(), "otp".into()]),
+        ],
         object_tags: Some(vec![("class".into(), "open".into())]),
         signature: Some(Signature {
             place: "REST-QUERY-STRING",
@@ -43,6 +47,15 @@ fn holds(condition: &str, facts: &Facts) -> bool {
 const CASES: &[(&str, bool)] = &[
     (r#""StringEquals": {"aws:UserAgent": ["wget", "curl/8"]}"#, true),
     (r#""StringEquals": {"aws:UserAgent": "CURL/8"}"#, false),
+    (r#""StringEquals": {"idp.org:8443/x:sub": "ann"}"#, true),
+    (r#""StringEquals": {"IDP.org:8443/x:SUB": "ann"}"#, true),
+    (r#""StringEquals": {"idp.org:8443/x:sub": "ben"}"#, false),
+    (r#""StringEquals": {"idp.org/x:sub": "ann"}"#, false),
+    (r#""ForAnyValue:StringEquals": {"idp.org:8443/x:amr": "otp"}"#, true),
+    (r#""ForAllValues:StringEquals": {"idp.org:8443/x:amr": "otp"}"#, false),
+    (r#""Null": {"idp.org:8443/x:aud": "true"}"#, true),
+    // Objects have tags of their own.
+    (r#""StringEquals": {"aws:RequestTag/a": "1"}"#, false),
     (r#""StringEqualsIgnoreCase": {"aws:UserAgent": "CURL/8"}"#, true),
     (r#""StringNotEquals": {"aws:UserAgent": ["wget", "curl/8"]}"#, false),
     (r#""StringNotEquals": {"aws:UserAgent": ["wget", "fetch"]}"#, true),

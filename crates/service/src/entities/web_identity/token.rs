@@ -1,0 +1,210 @@
+//! Whether a token of an identity provider is good, and what it says of its bearer.
+//!
+//! Only signatures with the provider's public keys count, each in the way its own kind of key
+//! signs. Times are compared with the server's clock, not with that of the library.
+
+use jsonwebtoken::{
+    Algorithm, DecodingKey, Header, Validation, dangerous::insecure_decode_claims, decode,
+    decode_header, errors::ErrorKind,
+};
+use model::{Condition, entities::OidcProvider, names::AccountId};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::{Error, Result, entities::Tags};
+
+/// How far the clocks of provider and server may be apart.
+const SKEW_SECONDS: i64 = 60;
+
+/// Claims that a policy may ask about, values of one, and letters of a value.
+const CLAIMS_MAX: usize = 64;
+const VALUES_MAX: usize = 64;
+const VALUE_BYTES_MAX: usize = 1024;
+
+/// Source: OpenID Connect Core 1.0, section 2; at most what AWS takes.
+const SUBJECT_BYTES_MAX: usize = 255;
+
+/// Claims that are kept with the session.
+const LASTING: [&str; 3] = ["aud", "sub", "amr"];
+
+/// Where a token says what its session is tagged with. Source: "Passing session tags using
+/// `AssumeRoleWithWebIdentity`" of IAM.
+const TAGS_CLAIM: &str = "https://aws.amazon.com/tags";
+
+/// Facts for policies: a key with its values.
+pub type WebFacts = Vec<(String, Vec<String>)>;
+
+/// What a token says before anybody knows whether it is true.
+#[derive(Debug)]
+pub struct Claimed {
+    pub header: Header,
+    pub issuer: String,
+}
+
+/// Who a token is about.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Identified {
+    pub subject: String,
+    pub audience: String,
+    /// Under the keys of conditions, `host/path:claim`.
+    pub facts: WebFacts,
+    pub tags: Tags,
+}
+
+impl Identified {
+    /// What the policies of the session may go on to ask.
+    pub fn lasting(&self, provider: &OidcProvider, account: &AccountId) -> WebFacts {
+        let names = LASTING.map(|claim| format!("{}:{claim}", provider.place()));
+        let kept = self.facts.iter().filter(|(name, _)| names.contains(name)).cloned();
+        let federated = ("aws:FederatedProvider".to_owned(), vec![provider.arn(account)]);
+        kept.chain([federated]).collect()
+    }
+}
+
+fn invalid(detail: impl Into<String>) -> Error {
+    Error::new(Condition::InvalidIdentityToken, detail)
+}
+
+/// Reads what a token says of itself.
+///
+/// # Errors
+/// `InvalidIdentityToken` if it is none, or signed in a way that is not taken from anybody.
+pub fn claimed(token: &str) -> Result<Claimed> {
+    #[derive(Deserialize)]
+    struct Issued {
+        iss: String,
+    }
+    let header = decode_header(token).map_err(|_| {
+        invalid("The token is no JSON Web Token, or it is signed in a way that is not supported.")
+    })?;
+    if !is_taken(header.alg) {
+        let detail = format!("Tokens signed with {:?} are not accepted.", header.alg);
+        return Err(invalid(detail));
+    }
+    if header.crit.is_some() || header.zip.is_some() || header.enc.is_some() {
+        return Err(invalid("The token asks for what is not understood."));
+    }
+    let Issued { iss } =
+        insecure_decode_claims(token).map_err(|_| invalid("The token names no issuer."))?;
+    Ok(Claimed { header, issuer: iss })
+}
+
+/// The ways to sign: with a private key, of which only the public half is known here.
+pub fn is_taken(algorithm: Algorithm) -> bool {
+    use Algorithm::{ES256, ES384, PS256, RS256, RS384, RS512};
+    matches!(algorithm, RS256 | RS384 | RS512 | PS256 | ES256 | ES384)
+}
+
+/// Checks a token.
+///
+/// - `key`: the provider's, with the one way it signs.
+///
+/// # Errors
+/// `InvalidIdentityToken`, `ExpiredIdentityToken`, `IdpRejectedClaim`.
+pub fn check(
+    token: &str,
+    (key, algorithm): &(DecodingKey, Algorithm),
+    provider: &OidcProvider,
+    now_ms: i64,
+) -> Result<Identified> {
+    let mut validation = Validation::new(*algorithm);
+    // What it would compare with the machine's clock is compared below.
+    validation.validate_exp = false;
+    validation.validate_nbf = false;
+    validation.validate_aud = false;
+    validation.required_spec_claims.clear();
+    let decoded = decode::<Map<String, Value>>(token, key, &validation);
+    let claims = decoded.map_err(|error| match error.kind() {
+        ErrorKind::InvalidSignature => invalid("Couldn't verify the signature of the token."),
+        _ => invalid("The token cannot be read."),
+    })?;
+    let claims = claims.claims;
+    if claims.get("iss").and_then(Value::as_str) != Some(&provider.url) {
+        return Err(invalid("Incorrect token issuer"));
+    }
+    check_times(&claims, now_ms.div_euclid(1000))?;
+    let audience = audience(&claims, provider)?;
+    let subject = claims.get("sub").and_then(Value::as_str).unwrap_or_default();
+    if !(1..=SUBJECT_BYTES_MAX).contains(&subject.len()) {
+        return Err(invalid("The token names no subject."));
+    }
+    let facts = facts(&claims, provider.place());
+    let tags = tags(&claims)?;
+    Ok(Identified { subject: subject.to_owned(), audience, facts, tags })
+}
+
+fn check_times(claims: &Map<String, Value>, now: i64) -> Result<()> {
+    let time = |name: &str| -> Result<Option<i64>> {
+        match claims.get(name) {
+            None => Ok(None),
+            Some(value) => {
+                let seconds = value.as_f64().filter(|seconds| seconds.is_finite());
+                let seconds = seconds.ok_or_else(|| invalid(format!("{name} is no time.")))?;
+                // Beyond what fits it is the latest or earliest there is.
+                Ok(Some(seconds as i64))
+            }
+        }
+    };
+    let expires = time("exp")?.ok_or_else(|| invalid("Missing a required claim: exp"))?;
+    let issued = time("iat")?.ok_or_else(|| invalid("Missing a required claim: iat"))?;
+    if expires.saturating_add(SKEW_SECONDS) <= now {
+        let detail = format!(
+            "Token expired: current date/time {now} must be before the expiration date/time \
+             {expires}"
+        );
+        return Err(Error::new(Condition::ExpiredIdentityToken, detail));
+    }
+    let early = |begins: i64| begins > now.saturating_add(SKEW_SECONDS);
+    if early(issued) || time("nbf")?.is_some_and(early) {
+        let detail = "The token is not valid yet.";
+        return Err(Error::new(Condition::IdpRejectedClaim, detail));
+    }
+    Ok(())
+}
+
+/// For whom the token was issued; one of them must be known of the provider.
+fn audience(claims: &Map<String, Value>, provider: &OidcProvider) -> Result<String> {
+    let incorrect = || invalid("Incorrect token audience");
+    let audiences = claims.get("aud").and_then(texts).ok_or_else(incorrect)?;
+    let known = |audience: &String| provider.client_ids.contains(audience);
+    let audience = audiences.iter().find(|audience| known(audience)).ok_or_else(incorrect)?;
+    match claims.get("azp").and_then(Value::as_str) {
+        // With several audiences it is for the party it was given to.
+        Some(party) if audiences.len() > 1 && !known(&party.to_owned()) => Err(incorrect()),
+        _ => Ok(audience.clone()),
+    }
+}
+
+/// A claim as texts: one, or a list; `None` if it is anything else.
+fn texts(value: &Value) -> Option<Vec<String>> {
+    let text = |value: &Value| match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Bool(flag) => Some(flag.to_string()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    };
+    match value {
+        Value::Array(values) if values.len() <= VALUES_MAX => values.iter().map(text).collect(),
+        one => text(one).map(|text| vec![text]),
+    }
+}
+
+fn facts(claims: &Map<String, Value>, place: &str) -> WebFacts {
+    let fits = |values: &Vec<String>| values.iter().all(|value| value.len() <= VALUE_BYTES_MAX);
+    let fact = |(name, value): (&String, &Value)| {
+        Some((format!("{place}:{name}"), texts(value).filter(fits)?))
+    };
+    claims.iter().filter_map(fact).take(CLAIMS_MAX).collect()
+}
+
+fn tags(claims: &Map<String, Value>) -> Result<Tags> {
+    let Some(claim) = claims.get(TAGS_CLAIM) else { return Ok(Tags::new()) };
+    let malformed = || invalid("The session tags of the token are malformed.");
+    let tags = claim.get("principal_tags").and_then(Value::as_object).ok_or_else(malformed)?;
+    let tag = |(name, value): (&String, &Value)| {
+        let values = texts(value).ok_or_else(malformed)?;
+        let [value] = values.as_slice() else { return Err(malformed()) };
+        Ok((name.clone(), value.clone()))
+    };
+    tags.iter().map(tag).collect()
+}
