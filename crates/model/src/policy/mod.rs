@@ -9,6 +9,7 @@ mod condition;
 mod document;
 mod evaluate;
 mod facts;
+mod index;
 mod json;
 mod keys;
 mod principals;

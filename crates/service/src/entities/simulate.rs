@@ -93,7 +93,7 @@ impl Service {
             },
         };
         facts.root = false;
-        facts.groups.clone_from(&found.entity.groups);
+        facts.groups = found.groups.clone();
         facts.principal_tags.clone_from(&found.entity.tags);
         simulate(&caller, simulation, &documents, found.boundary.clone())
     }

@@ -19,6 +19,8 @@ use crate::{
 #[derive(Debug, Default)]
 pub(crate) struct Compiled {
     pub entity: Entity,
+    /// The names of the groups it is in.
+    pub groups: Arc<[String]>,
     pub documents: Vec<Arc<Document>>,
     pub boundary: Option<Arc<Document>>,
 }
@@ -72,7 +74,8 @@ impl Service {
             let compiled = |text: &String| compile(text, Kind::Identity, name).map(Arc::new);
             let documents = texts.iter().map(compiled).collect::<Result<_>>()?;
             let boundary = boundary.as_ref().map(compiled).transpose()?;
-            let found = Arc::new(Compiled { entity, documents, boundary });
+            let groups = entity.groups.clone().into();
+            let found = Arc::new(Compiled { entity, groups, documents, boundary });
             self.standings.keep(key, revision, &found, bytes);
             return Ok(Some(found));
         }
