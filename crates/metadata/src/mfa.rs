@@ -3,7 +3,7 @@
 //! A device that is used changes by itself, without the revision of the account's entities: what
 //! users may does not depend on it. So whoever writes one here expects it to be as it was read.
 
-use model::{Condition, entities::MfaDevice, names::AccountId};
+use model::{Condition, entities::MfaDevice, limits::MFA_NAME_BYTES_MAX, names::AccountId};
 
 use crate::{
     Error, Guard, Metadata, Result,
@@ -38,7 +38,7 @@ impl Metadata {
         account: &AccountId,
         name: &str,
     ) -> Result<Option<(MfaDevice, Guard)>> {
-        if name.len() > 226 {
+        if name.len() > MFA_NAME_BYTES_MAX {
             return Ok(None);
         }
         self.record(&keys::mfa_device(account, name)).await

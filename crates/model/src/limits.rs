@@ -120,6 +120,8 @@ pub const AUDIT_KEEP_DAYS_MAX: u64 = 3650;
 pub const AUDIT_ENTRIES_PER_ACCOUNT_MAX: i64 = 100_000;
 /// Second factors of one user. Source: "IAM and AWS STS quotas".
 pub const MFA_DEVICES_MAX: usize = 8;
+/// Name of a second factor. Source: IAM CreateVirtualMFADevice.
+pub const MFA_NAME_BYTES_MAX: usize = 226;
 /// Wrong codes in a row before a device is asked to wait. Source: RFC 4226, section 7.3.
 pub const MFA_WRONG_MAX: u32 = 5;
 /// The wait after that many; it doubles with each further one.

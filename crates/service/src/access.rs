@@ -130,7 +130,7 @@ impl Service {
         let mut caller = self.imagined_caller(Some(account), saying);
         caller.facts.root = false;
         caller.facts.principal = stand_in(&account.id, kind, &own.entity);
-        caller.facts.groups.clone_from(&own.entity.groups);
+        caller.facts.groups.clone_from(&own.groups);
         caller.facts.principal_tags.extend(own.entity.tags.iter().cloned());
         caller.standing = Standing { own, session: None };
         Ok(Some(caller))

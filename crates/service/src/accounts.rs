@@ -48,7 +48,7 @@ pub struct Identity {
     pub account: Account,
     pub secret: String,
     pub principal: Principal,
-    pub groups: Vec<String>,
+    pub groups: Arc<[String]>,
     pub tags: Tags,
     pub standing: Standing,
     /// When the credentials were issued, if they are temporary.
@@ -100,7 +100,7 @@ impl Service {
             principal: Principal::Account(account.id.clone()),
             account,
             secret,
-            groups: Vec::new(),
+            groups: Arc::default(),
             tags: Tags::new(),
             standing: Standing::default(),
             token_issued_ms: None,
@@ -111,7 +111,7 @@ impl Service {
             let found = self.standing_of(&key.account, EntityKind::User, name).await?;
             let Some(own) = found else { return Ok(None) };
             identity.principal = user_principal(&key.account, &own.entity);
-            identity.groups.clone_from(&own.entity.groups);
+            identity.groups = own.groups.clone();
             identity.tags.clone_from(&own.entity.tags);
             identity.standing.own = own;
         }

@@ -18,7 +18,7 @@ use tempfile::TempDir;
 
 type Counted = (Counter, u16, usize);
 
-/// In the environment it makes a path slower.
+/// In the environment it makes two paths slower.
 const PLANTED: &str = "LARDER_COUNTS_PLANTED";
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
@@ -29,6 +29,17 @@ fn put_of(bytes: usize) -> Counter {
 
 fn get_of(bytes: usize) -> Counter {
     Counter::new().put("key", bytes).again(200, get("/bkt/key"))
+}
+
+/// As a user, with policies or without. Asked often enough that what the preparations left in the
+/// heap no longer matters.
+fn get_by_user(many: bool) -> Counter {
+    let key = "reports/2026/summary.pdf";
+    let read = || get(&format!("/bkt/{key}"));
+    let slow = env::var_os(PLANTED).is_some();
+    let mut counter = Counter::of_user(many, slow).put(key, 4 * KIB);
+    (0..20).for_each(|_| _ = counter.expect(200, read()));
+    counter.then(read())
 }
 
 fn stat() -> Counter {
@@ -77,7 +88,7 @@ fn body() -> Vec<Bytes> {
 fn digest(algorithm: Algorithm, body: &[Bytes]) -> Vec<u8> {
     let mut hasher = Hasher::new(algorithm);
     body.iter().for_each(|piece| hasher.update(piece));
-    // The control of `run`: an eighth more is too much.
+    // A control of `run`: an eighth more is too much.
     if env::var_os(PLANTED).is_some() {
         body.iter().take(1).for_each(|piece| hasher.update(piece));
     }
@@ -114,6 +125,8 @@ fn ok((counter, status, bytes): Counted) {
 #[bench::put_1m(put_of(MIB))]
 #[bench::put_chunked_64k(chunked())]
 #[bench::get_4k(get_of(4 * KIB))]
+#[bench::get_4k_by_user(get_by_user(false))]
+#[bench::get_4k_by_user_with_policies(get_by_user(true))]
 #[bench::get_1m(get_of(MIB))]
 #[bench::stat_4k(stat())]
 #[bench::delete_4k(delete())]

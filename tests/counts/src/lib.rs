@@ -5,6 +5,8 @@
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a wrong answer is no count")]
 
+mod policies;
+
 use std::sync::Arc;
 
 use blobs::{
@@ -31,15 +33,37 @@ pub struct Counter {
     runtime: Runtime,
     /// Where a request leaves what is done beside it.
     beside: LocalSet,
+    service: Arc<Service>,
     desk: Desk,
     next: Option<Asked>,
 }
 
 impl Counter {
+    /// The root account asks.
     pub fn new() -> Self {
+        Self::of(policies::root())
+    }
+
+    /// A user asks whom one policy of its own allows all of S3.
+    ///
+    /// - `many`: the bucket's policy has 100 statements besides, and the user's groups 20 policies.
+    /// - `slow`: they take long.
+    pub fn of_user(many: bool, slow: bool) -> Self {
+        let mut counter = Self::of(policies::user());
+        if many {
+            let service = counter.service.clone();
+            counter.runtime.block_on(policies::join_groups(&service));
+            let policy = Bytes::from(policies::of_bucket(slow));
+            counter.expect(204, Asked::new("PUT", "/bkt?policy", &[], vec![policy]));
+        }
+        counter
+    }
+
+    fn of(who: Bootstrap) -> Self {
         let runtime = Builder::new_current_thread().enable_time().build().expect("a runtime");
-        let desk = runtime.block_on(async { Desk::new(service().await) });
-        let mut counter = Self { runtime, beside: LocalSet::new(), desk, next: None };
+        let service = runtime.block_on(service(&who));
+        let desk = Desk::new(service.clone());
+        let mut counter = Self { runtime, beside: LocalSet::new(), service, desk, next: None };
         counter.expect(200, Asked::new("PUT", "/bkt", &[], Vec::new()));
         // That the key was used is written once, and is not to be counted.
         counter.beside.block_on(&counter.runtime, async {
@@ -103,7 +127,7 @@ pub fn get(target: &str) -> Asked {
     Asked::new("GET", target, &[], Vec::new())
 }
 
-async fn service() -> Arc<Service> {
+async fn service(who: &Bootstrap) -> Arc<Service> {
     let identity = Identity {
         store: StoreId([1; 16]),
         directory: DirectoryId([2; 16]),
@@ -140,9 +164,7 @@ async fn service() -> Arc<Service> {
         outbound: Arc::new(NoOutbound),
     });
     let service = service.expect("the service opens");
-    let root = Some((SIGNED_BY.0.to_owned(), SIGNED_BY.1.to_owned()));
-    let started = service.bootstrap(&Bootstrap { root, accounts: Vec::new() }).await;
-    started.expect("the root account is made");
+    service.bootstrap(who).await.expect("the accounts are made");
     service
 }
 

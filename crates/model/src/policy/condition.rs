@@ -11,7 +11,7 @@ use ipnet::IpNet;
 use super::{
     Context,
     json::Json,
-    keys::{Key, Value},
+    keys::{Key, Value, Values},
     wildcard::{Pattern, Reading},
 };
 
@@ -265,11 +265,16 @@ fn arn_parts(text: &str) -> Option<Vec<&str>> {
 impl Condition {
     /// Whether it holds for a request.
     pub fn holds(&self, context: &Context<'_>) -> bool {
-        let values = context.values(&self.key);
-        let values = values.as_slice();
-        if let Test::Absent(wanted) = &self.test {
-            return wanted.contains(&values.is_empty());
+        match (context.values(&self.key), &self.test) {
+            (values, Test::Absent(wanted)) => wanted.contains(&values.as_slice().is_empty()),
+            // With one value all quantifiers come to the same.
+            (Values::One(value), test) => test.matches(&value, context) != self.negated,
+            (Values::None, _) => self.holds_for(&[], context),
+            (values, _) => self.holds_for(values.as_slice(), context),
         }
+    }
+
+    fn holds_for(&self, values: &[Value<'_>], context: &Context<'_>) -> bool {
         let passes = |value: &Value<'_>| self.test.matches(value, context) != self.negated;
         match self.quantifier {
             Quantifier::All => values.iter().all(passes),

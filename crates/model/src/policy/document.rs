@@ -2,10 +2,13 @@
 //!
 //! Sources: "Grammar of the IAM JSON policy language"; OSS "Bucket policy"; RAM "Policy elements".
 
+use std::cell::OnceCell;
+
 use super::{
     ActionSet, Context, Resource,
-    action::{ACTIONS, Action, Vocabulary, named},
+    action::{Action, Vocabulary, named},
     condition::{self, Condition},
+    index::{Entry, Index},
     json::Json,
     keys::Key,
     principals::{self, Naming, Principals, Who},
@@ -84,9 +87,7 @@ pub enum Fit<'s> {
 pub struct Document {
     pub language: Language,
     pub statements: Vec<Statement>,
-    /// The statements that speak of each action, in order: the first `starts[action]..` of `order`.
-    starts: Vec<u32>,
-    order: Vec<u16>,
+    index: Index,
 }
 
 impl Document {
@@ -146,24 +147,23 @@ impl Document {
     }
 
     fn of(language: Language, statements: Vec<Statement>) -> Self {
-        let mut starts = Vec::with_capacity(ACTIONS + 1);
-        let mut order = Vec::new();
-        for action in Action::ALL {
-            starts.push(order.len() as u32);
-            let speaking =
-                statements.iter().zip(0..).filter(|(it, _)| it.actions.contains(*action));
-            order.extend(speaking.map(|(_, place)| place));
-        }
-        starts.push(order.len() as u32);
-        Self { language, statements, starts, order }
+        let index = Index::of(&statements);
+        Self { language, statements, index }
     }
 
-    /// The statements that speak of an action, with their places.
-    pub fn about(&self, action: Action) -> impl Iterator<Item = (u16, &Statement)> {
-        let start = |place: usize| self.starts.get(place).map_or(0, |start| *start as usize);
-        let range = start(action.index())..start(action.index() + 1);
-        let places = self.order.get(range).unwrap_or_default().iter();
-        places.filter_map(|place| Some((*place, self.statements.get(usize::from(*place))?)))
+    /// The statements of one effect that speak of an action.
+    ///
+    /// - `path`: of the question, if it is about `bucket` or `bucket/key`: then without those that
+    ///   do not apply to it, as far as that can be told at a glance.
+    pub fn about(
+        &self,
+        action: Action,
+        effect: Effect,
+        path: Option<&str>,
+    ) -> impl Iterator<Item = (&Entry, &Statement)> {
+        let entries = self.index.about(action, effect).iter();
+        let entries = entries.filter(move |entry| path.is_none_or(|path| entry.may_apply(path)));
+        entries.filter_map(|entry| Some((entry, self.statements.get(usize::from(entry.place))?)))
     }
 }
 
@@ -377,13 +377,11 @@ fn path(word: &str, language: Language) -> Option<&str> {
 }
 
 impl Statement {
-    /// Actions are decided by the index already; these are the rest. `path` is `bucket/key` of the
+    /// Whether and why not it applies, for whoever wants to know. `path` is `bucket/key` of the
     /// question, made when it is first needed.
-    pub(super) fn fit(&self, context: &Context<'_>, path: &mut Option<String>) -> Fit<'_> {
+    pub(super) fn fit(&self, context: &Context<'_>, path: &OnceCell<String>) -> Fit<'_> {
         let naming = self.principals.names(context.facts);
-        let owner = context.owner.filter(|_| self.spares_owner);
-        let spared = owner.is_some() && owner == context.facts.principal.account();
-        if naming == Naming::None || spared {
+        if naming == Naming::None || self.spares(context) {
             return Fit::OtherPrincipal;
         }
         if !self.resources.include(context, path) {
@@ -395,12 +393,14 @@ impl Statement {
         }
     }
 
-    /// How exactly it names the principal, if it applies.
-    pub(super) fn naming(&self, context: &Context<'_>, path: &mut Option<String>) -> Naming {
-        match self.fit(context, path) {
-            Fit::Applies(naming) => naming,
-            Fit::OtherPrincipal | Fit::OtherResource | Fit::Unmet(_) => Naming::None,
-        }
+    /// Whether it applies to whom and what it names, which the index asks before.
+    pub(super) fn holds(&self, context: &Context<'_>) -> bool {
+        !self.spares(context) && self.conditions.iter().all(|it| it.holds(context))
+    }
+
+    fn spares(&self, context: &Context<'_>) -> bool {
+        let owner = context.owner.filter(|_| self.spares_owner);
+        owner.is_some() && owner == context.facts.principal.account()
     }
 
     /// How many things it has to compare with.
@@ -429,7 +429,21 @@ impl Statement {
 }
 
 impl Resources {
-    fn include(&self, context: &Context<'_>, path: &mut Option<String>) -> bool {
+    /// What every path begins with that is meant: nothing if that cannot be told.
+    pub(super) fn prefix(&self) -> &str {
+        let mut starts = self.patterns.iter().map(Pattern::start);
+        let Some(first) = starts.next().filter(|_| !self.negated && self.arns.is_empty()) else {
+            return "";
+        };
+        starts.fold(first, |shared, start| {
+            let pairs = shared.char_indices().zip(start.chars());
+            let other = pairs.clone().find(|((_, one), two)| one != two);
+            let end = other.map_or(shared.len().min(start.len()), |((at, _), _)| at);
+            shared.get(..end).unwrap_or_default()
+        })
+    }
+
+    pub(super) fn include(&self, context: &Context<'_>, path: &OnceCell<String>) -> bool {
         let within = match context.resource {
             // What is about all buckets of an account, such as their list.
             Resource::Service => {
@@ -439,7 +453,7 @@ impl Resources {
                 self.everything || self.arns.iter().any(|it| it.matches(arn, context))
             }
             resource => {
-                let path = path.get_or_insert_with(|| path_of(resource));
+                let path = path.get_or_init(|| path_of(resource));
                 self.everything
                     || self.patterns.iter().any(|it| it.matches(path, context))
                     || !self.arns.is_empty() && {
@@ -452,7 +466,8 @@ impl Resources {
     }
 }
 
-fn path_of(resource: Resource<'_>) -> String {
+/// `bucket` or `bucket/key`.
+pub(super) fn path_of(resource: Resource<'_>) -> String {
     match resource {
         Resource::Service => String::new(),
         Resource::Arn(arn) => arn.to_owned(),

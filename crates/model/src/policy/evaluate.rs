@@ -2,10 +2,13 @@
 //!
 //! Source: "Policy evaluation logic" and "Cross-account policy evaluation logic" of IAM.
 
-use std::sync::Arc;
+use std::{cell::OnceCell, sync::Arc};
 
 use super::{
-    Action, Context, Effect, Facts, Principal, Resource, document::Document, principals::Naming,
+    Action, Context, Effect, Facts, Principal, Resource,
+    document::{Document, path_of},
+    index::Asking,
+    principals::Naming,
 };
 use crate::names::AccountId;
 
@@ -50,7 +53,7 @@ pub enum Layer {
 pub fn assume(layers: &Layers<'_>, context: &Context<'_>) -> Decision {
     let trusts = layers
         .resource
-        .is_some_and(|trust| ask(trust, context, &mut None, Naming::Itself).allow.is_some());
+        .is_some_and(|trust| ask(trust, context, &OnceCell::new(), Naming::Itself).allow.is_some());
     match evaluate(layers, context) {
         Decision::Allowed(..) if !trusts => Decision::NotAllowed(Layer::Resource),
         decision => decision,
@@ -60,7 +63,7 @@ pub fn assume(layers: &Layers<'_>, context: &Context<'_>) -> Decision {
 /// Whether the trust policy of a role lets a bearer of a token of another identity provider take it
 /// on. That provider must be named: a statement for everybody does not mean strangers.
 pub fn trusts_web_identity(trust: &Document, context: &Context<'_>) -> bool {
-    let said = ask(trust, context, &mut None, Naming::Itself);
+    let said = ask(trust, context, &OnceCell::new(), Naming::Itself);
     said.deny.is_none() && said.allow.is_some_and(|(naming, _)| naming == Naming::Itself)
 }
 
@@ -138,21 +141,31 @@ struct Said {
 fn ask(
     document: &Document,
     context: &Context<'_>,
-    path: &mut Option<String>,
+    path: &OnceCell<String>,
     enough: Naming,
 ) -> Said {
     let mut said = Said::default();
-    for (place, statement) in document.about(context.action) {
-        let best = said.allow.map_or(Naming::None, |(naming, _)| naming);
-        if statement.effect == Effect::Allow && best >= enough {
-            continue;
+    let path_asked = match context.resource {
+        Resource::Service | Resource::Arn(_) => None,
+        resource => Some(path.get_or_init(|| path_of(resource)).as_str()),
+    };
+    let mut asking = Asking::new(context, path);
+    for (entry, statement) in document.about(context.action, Effect::Deny, path_asked) {
+        if asking.ask(entry, statement) != Naming::None {
+            return Said { deny: Some(entry.place), allow: None };
         }
-        let naming = statement.naming(context, path);
-        match statement.effect {
-            _ if naming == Naming::None => {}
-            Effect::Deny => return Said { deny: Some(place), ..said },
-            Effect::Allow if naming > best => said.allow = Some((naming, place)),
-            Effect::Allow => {}
+    }
+    let mut best = Naming::None;
+    if best >= enough {
+        return said;
+    }
+    for (entry, statement) in document.about(context.action, Effect::Allow, path_asked) {
+        let naming = asking.ask(entry, statement);
+        if naming > best {
+            (best, said.allow) = (naming, Some((naming, entry.place)));
+        }
+        if best >= enough {
+            break;
         }
     }
     said
@@ -162,13 +175,15 @@ fn ask(
 fn ask_all<'d>(
     documents: impl Iterator<Item = &'d Document>,
     context: &Context<'_>,
-    path: &mut Option<String>,
+    path: &OnceCell<String>,
     layer: Layer,
 ) -> Result<Option<Place>, Decision> {
     let mut allowed = None;
     for (document, number) in documents.zip(0..) {
         let place = |statement| Place { document: number, statement };
-        let said = ask(document, context, path, Naming::Itself);
+        // After one that allows only denials count.
+        let enough = if allowed.is_some() { Naming::None } else { Naming::Itself };
+        let said = ask(document, context, path, enough);
         if let Some(statement) = said.deny {
             return Err(Decision::Denied(layer, place(statement)));
         }
@@ -192,7 +207,7 @@ const NO_ACCOUNT: Decision = Decision::NotAllowed(Layer::Account);
 
 fn decide(layers: &Layers<'_>, context: &Context<'_>) -> Result<Decision, Decision> {
     let principal = &context.facts.principal;
-    let path = &mut None;
+    let path = &OnceCell::new();
     let own = is_own(context);
     let enough = match principal {
         // It is allowed anyway: only denials count.
@@ -271,7 +286,7 @@ fn is_own(context: &Context<'_>) -> bool {
 fn limit(
     layers: &Layers<'_>,
     context: &Context<'_>,
-    path: &mut Option<String>,
+    path: &OnceCell<String>,
 ) -> Result<Option<Decision>, Decision> {
     let boundary = ask_all(layers.boundary.into_iter(), context, path, Layer::Boundary)?;
     let session = layers.session.unwrap_or_default().iter().map(Arc::as_ref);
@@ -303,10 +318,9 @@ pub fn might_allow(layers: &Layers<'_>, owner: &AccountId, facts: &Facts, action
         _ if layers.acl => true,
         _ if layers.restricted => false,
         _ => layers.resource.is_some_and(|document| {
-            document.about(action).any(|(_, statement)| {
-                statement.effect == Effect::Allow
-                    && statement.principals.names(facts) != Naming::None
-            })
+            document
+                .about(action, Effect::Allow, None)
+                .any(|(_, statement)| statement.principals.names(facts) != Naming::None)
         }),
     }
 }

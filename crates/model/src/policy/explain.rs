@@ -1,11 +1,11 @@
 //! Why a question was decided as it was, and what would change that: over the statements and by the
 //! decision that every request meets.
 
-use std::{fmt::Write as _, sync::Arc};
+use std::{cell::OnceCell, fmt::Write as _, sync::Arc};
 
 use super::{
-    Action, Context, Decision, Document, Kind, Language, Layer, Layers, Level, Place, Principal,
-    Resource, Statement, Vocabulary, document::Fit, keys::Key,
+    Action, Context, Decision, Document, Effect, Kind, Language, Layer, Layers, Level, Place,
+    Principal, Resource, Statement, Vocabulary, document::Fit, keys::Key,
 };
 
 /// A statement about the action, the resource and the principal of a question.
@@ -75,16 +75,17 @@ fn documents<'l>(layers: &Layers<'l>) -> impl Iterator<Item = (Layer, u16, &'l D
 
 /// The statements that apply to a question, and those that only a condition keeps from it.
 pub fn seen<'l>(layers: &Layers<'l>, context: &Context<'_>) -> Vec<Seen<'l>> {
-    let path = &mut None;
+    let path = &OnceCell::new();
     let mut seen = Vec::new();
     for (layer, document, policy) in documents(layers) {
-        for (number, statement) in policy.about(context.action) {
+        let about = |effect| policy.about(context.action, effect, None);
+        for (entry, statement) in about(Effect::Deny).chain(about(Effect::Allow)) {
             let unmet = match statement.fit(context, path) {
                 Fit::OtherPrincipal | Fit::OtherResource => continue,
                 Fit::Unmet(condition) => Some(&condition.key),
                 Fit::Applies(_) => None,
             };
-            let place = Place { document, statement: number };
+            let place = Place { document, statement: entry.place };
             seen.push(Seen { layer, place, statement, unmet });
         }
     }

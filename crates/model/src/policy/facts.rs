@@ -1,6 +1,6 @@
 //! What is known of a request when it is decided.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use super::{Action, keys::Key};
 use crate::names::{AccountId, BucketName, ObjectKey, VersionSelector};
@@ -109,7 +109,7 @@ pub struct Facts {
     /// The account's other id, of 64 hexadecimal digits.
     pub canonical_id: Option<String>,
     /// Names of the groups the principal is in.
-    pub groups: Vec<String>,
+    pub groups: Arc<[String]>,
     pub principal_tags: Vec<(String, String)>,
     /// The socket's peer, or the forwarded address behind a configured proxy.
     pub source: Option<IpAddr>,
@@ -147,7 +147,7 @@ impl Facts {
             principal: Principal::System(worker),
             root: false,
             canonical_id: None,
-            groups: Vec::new(),
+            groups: Arc::default(),
             principal_tags: Vec::new(),
             source: None,
             now_ms,

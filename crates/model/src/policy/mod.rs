@@ -10,6 +10,7 @@ mod document;
 mod evaluate;
 mod explain;
 mod facts;
+mod index;
 mod json;
 mod keys;
 mod principals;

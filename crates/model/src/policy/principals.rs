@@ -213,6 +213,9 @@ impl Principals {
         match self {
             Self::Holder => Naming::Itself,
             Self::These(these) => {
+                if let [one] = these.as_slice() {
+                    return one.names(facts);
+                }
                 let namings = these.iter().map(|who| who.names(facts));
                 namings.max().unwrap_or(Naming::None)
             }

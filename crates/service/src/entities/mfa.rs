@@ -9,7 +9,7 @@ use metadata::{EntityChanges, Guard};
 use model::{
     Condition,
     entities::{Entity, EntityKind, MfaDevice, MfaHolder},
-    limits::{ENTITIES_PER_ACCOUNT_MAX, MFA_DEVICES_MAX},
+    limits::{ENTITIES_PER_ACCOUNT_MAX, MFA_DEVICES_MAX, MFA_NAME_BYTES_MAX},
     names::AccountId,
     policy::{Action, Principal},
     records::Bucket,
@@ -72,7 +72,7 @@ impl Service {
         };
         let serial = device.serial(account);
         let granted = Granted::give(caller, Action::CreateVirtualMFADevice, &serial)?;
-        check_name("virtualMFADeviceName", name, NAME_BYTES_MAX)?;
+        check_name("virtualMFADeviceName", name, MFA_NAME_BYTES_MAX)?;
         check_path(path)?;
         check_tags(&device.tags)?;
         let seed = Seed(self.random());
@@ -447,9 +447,6 @@ impl Service {
         }
     }
 }
-
-/// The longest name of a device. Source: IAM CreateVirtualMFADevice.
-const NAME_BYTES_MAX: usize = 226;
 
 /// The name at the end of the serial number of a device of this account.
 fn name_of<'s>(account: &AccountId, serial: &'s str) -> Option<&'s str> {

@@ -110,7 +110,7 @@ impl Service {
         let facts = &mut caller.facts;
         facts.principal = stand_in(account, kind, &found.entity);
         facts.root = false;
-        facts.groups.clone_from(&found.entity.groups);
+        facts.groups = found.groups.clone();
         facts.principal_tags.clone_from(&found.entity.tags);
         let boundary = found.boundary.clone();
         simulate(&caller, simulation, Asked { documents: &documents, names: &names, boundary })

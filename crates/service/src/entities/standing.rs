@@ -35,6 +35,8 @@ impl fmt::Display for Source {
 #[derive(Debug, Default)]
 pub(crate) struct Compiled {
     pub entity: Entity,
+    /// The names of the groups it is in.
+    pub groups: Arc<[String]>,
     pub documents: Vec<Arc<Document>>,
     /// Of each document.
     pub sources: Vec<Source>,
@@ -91,7 +93,8 @@ impl Service {
             let compiled = |text: &String| compile(text, Kind::Identity, name).map(Arc::new);
             let documents = texts.iter().map(compiled).collect::<Result<_>>()?;
             let boundary = boundary.as_ref().map(compiled).transpose()?;
-            let found = Arc::new(Compiled { entity, documents, sources, boundary });
+            let groups = entity.groups.clone().into();
+            let found = Arc::new(Compiled { entity, groups, documents, sources, boundary });
             self.standings.keep(key, revision, &found, bytes);
             return Ok(Some(found));
         }

@@ -264,7 +264,7 @@ impl Service {
             account,
             secret: claims.secret,
             principal,
-            groups: own.entity.groups.clone(),
+            groups: own.groups.clone(),
             tags,
             standing: Standing { own, session },
             token_issued_ms: Some(claims.issued_ms),

@@ -9,7 +9,7 @@ fn request() -> Facts {
         secure: true,
         user_agent: Some("curl/8".into()),
         referer: Some("https://example.com/page".into()),
-        groups: vec!["readers".into(), "staff".into()],
+        groups: ["readers".into(), "staff".into()].into(),
         principal_tags: vec![("Team".into(), "blue".into())],
         request: vec![
             (Key::Acl, "private".into()),

@@ -116,7 +116,7 @@ fn web_facts(
         principal: Principal::Web(provider.arn(account)),
         root: false,
         canonical_id: None,
-        groups: Vec::new(),
+        groups: [].into(),
         principal_tags: Vec::new(),
         access_key: None,
         token_issued_ms: None,
