@@ -74,6 +74,7 @@ fn whole_account() -> Caller {
         email: None,
         created_ms: 0,
         root: false,
+        access_block: None,
     };
     let facts = Facts { principal: Principal::Account(id), ..Facts::system("", 0) };
     Caller::from_facts(facts, Some(account))
