@@ -79,7 +79,9 @@ pub fn seen<'l>(layers: &Layers<'l>, context: &Context<'_>) -> Vec<Seen<'l>> {
     let mut seen = Vec::new();
     for (layer, document, policy) in documents(layers) {
         let about = |effect| policy.about(context.action, effect, None);
-        for (entry, statement) in about(Effect::Deny).chain(about(Effect::Allow)) {
+        let mut statements: Vec<_> = about(Effect::Deny).chain(about(Effect::Allow)).collect();
+        statements.sort_by_key(|(entry, _)| entry.place);
+        for (entry, statement) in statements {
             let unmet = match statement.fit(context, path) {
                 Fit::OtherPrincipal | Fit::OtherResource => continue,
                 Fit::Unmet(condition) => Some(&condition.key),
