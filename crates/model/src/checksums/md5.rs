@@ -284,7 +284,8 @@ mod tests {
             ),
         ) {
             let pieces_of = |(seed, lengths): &(u8, Vec<usize>)| -> Vec<Vec<u8>> {
-                let fill = |length: &usize| (0..*length).map(|n| seed.wrapping_add(n as u8)).collect();
+                let byte = |n: usize| seed.wrapping_add(n as u8);
+                let fill = |length: &usize| (0..*length).map(byte).collect();
                 lengths.iter().map(fill).collect()
             };
             let streams: Vec<_> = streams.iter().map(pieces_of).collect();
@@ -294,9 +295,9 @@ mod tests {
                     let (first, second) = pieces.split_at(pieces.len() / 2);
                     (if half == 0 { first } else { second }).iter().map(Vec::as_slice)
                 });
-                let mut additions: Vec<_> =
-                    together.iter_mut().zip(pieces).map(|(md5, pieces)| Addition::new(md5, pieces)).collect();
-                update_all(&mut additions);
+                let pairs = together.iter_mut().zip(pieces);
+                let additions = pairs.map(|(md5, pieces)| Addition::new(md5, pieces));
+                update_all(&mut additions.collect::<Vec<_>>());
             }
             for (pieces, md5) in streams.iter().zip(together) {
                 let mut alone = Md5::default();
