@@ -56,13 +56,26 @@ impl Hashing {
             one_more
         };
         if one_more {
-            let hashing = Arc::clone(self);
-            tokio::task::spawn_blocking(move || hashing.work());
+            let worker = Worker { hashing: Arc::clone(self), counted: true };
+            tokio::task::spawn_blocking(move || worker.work());
         }
         answered.await.map_err(Error::internal)
     }
 
-    fn work(&self) {
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A thread that hashes, or is about to.
+struct Worker {
+    hashing: Arc<Hashing>,
+    /// Whether the queue still counts on it.
+    counted: bool,
+}
+
+impl Worker {
+    fn work(mut self) {
         while let Some(taken) = self.take() {
             let (mut hashed, answers): (Vec<_>, Vec<_>) =
                 taken.into_iter().map(|one| ((one.state, one.batch), one.answer)).unzip();
@@ -75,18 +88,28 @@ impl Hashing {
     }
 
     /// What one thread hashes next; `None` when it is no longer needed.
-    fn take(&self) -> Option<Vec<Waiting>> {
-        let mut queue = self.queue();
+    fn take(&mut self) -> Option<Vec<Waiting>> {
+        let mut queue = self.hashing.queue();
         let waiting = queue.waiting.len();
         if waiting == 0 {
             queue.working -= 1;
+            self.counted = false;
             return None;
         }
         Some(queue.waiting.drain(..waiting.min(LANES)).collect())
     }
+}
 
-    fn queue(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+impl Drop for Worker {
+    /// It never ran or broke off: whoever waits for it, and for nobody else, is told.
+    fn drop(&mut self) {
+        if self.counted {
+            let mut queue = self.hashing.queue();
+            queue.working -= 1;
+            if queue.working == 0 {
+                queue.waiting.clear();
+            }
+        }
     }
 }
 
