@@ -8,7 +8,7 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -43,8 +43,8 @@ pub struct Index {
     opened: Instant,
     /// When the group began that is being written, in ms since `opened` and one; 0 if none is.
     applying_ms: AtomicU64,
-    #[cfg(test)]
-    broken: std::sync::atomic::AtomicBool,
+    /// A group was written in part: nothing can be read any more.
+    broken: AtomicBool,
 }
 
 /// A row with its key, on the way into or out of a snapshot.
@@ -78,8 +78,7 @@ impl Index {
                 applied: AtomicU64::new(0),
                 opened: Instant::now(),
                 applying_ms: AtomicU64::new(0),
-                #[cfg(test)]
-                broken: false.into(),
+                broken: AtomicBool::new(false),
             };
             let applied = index.read_mark()?.map_or(0, |(_, applied)| applied);
             index.applied.store(applied, Ordering::Release);
@@ -119,6 +118,9 @@ impl Index {
             }
             self.write_mark(epoch, last.sequence)
         });
+        if applied.is_err() {
+            self.broken.store(true, Ordering::Release);
+        }
         self.applying_ms.store(0, Ordering::Release);
         applied
     }
@@ -142,7 +144,9 @@ impl Index {
     fn between_groups(&self) -> Result<RwLockReadGuard<'_, ()>, EngineError> {
         let patience = READER_PATIENCE.saturating_sub(self.applying_for());
         let late = || EngineError::Unavailable("the index takes too long".to_owned());
-        self.group.try_read_for(patience).ok_or_else(late)
+        let between = self.group.try_read_for(patience).ok_or_else(late)?;
+        self.check()?;
+        Ok(between)
     }
 
     /// Notes what the index holds, while nobody reads it yet. Its files know it then, so that a
@@ -245,16 +249,9 @@ impl Index {
         sync_tree(&self.path).map_err(|error| EngineError::io("syncing the index", error))
     }
 
-    #[cfg(not(test))]
-    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "tests let it fail")]
-    fn check(&self) -> Result<(), EngineError> {
-        Ok(())
-    }
-
-    #[cfg(test)]
     fn check(&self) -> Result<(), EngineError> {
         match self.broken.load(Ordering::Acquire) {
-            true => Err(EngineError::Damaged("a test broke the index".to_owned())),
+            true => Err(EngineError::Damaged("the index holds half a group".to_owned())),
             false => Ok(()),
         }
     }
