@@ -193,6 +193,22 @@ def test_without_a_second_factor_refused_with_one_allowed(
     check()
 
 
+def test_a_key_alone_adds_no_device_beside_the_one_that_is_there(
+    endpoint, iam, fresh, device, ann
+):
+    """Else whoever has stolen a key gets round the factor by one of its own."""
+    user, keys = ann
+    iam.put_user_policy(UserName=user, PolicyName="own", PolicyDocument=allow("iam:*", "*"))
+    one, other = device().enable(user), device()
+    codes = other.two()
+    own = {"UserName": user, "SerialNumber": other.serial, **codes}
+    with refused(403, "AccessDenied"):
+        query_client("iam", endpoint, keys).enable_mfa_device(**own)
+    shown = with_factor(endpoint, keys, one)
+    query_client("iam", endpoint, shown).enable_mfa_device(**own)
+    assert len(iam.list_mfa_devices(UserName=user)["MFADevices"]) == 2
+
+
 def test_a_denial_without_a_factor_spares_keys_only_if_they_are_to_be_spared(
     endpoint, iam, s3, bucket, device, ann
 ):

@@ -10,6 +10,7 @@ from harness.clients import query_client, refused, s3_client
 from harness.identities import allow, trust
 from harness.operator import ENVIRONMENT, ROOT, attempt, larder, output
 from harness.server import Server
+from harness.totp import Device
 
 
 def trail(server: Server, *arguments) -> list[dict]:
@@ -56,6 +57,10 @@ def test_each_change_is_told_of_without_secrets(special_server):
     output(attempt(server, "account", "delete", made["id"]))
     with refused(404):
         iam.delete_user(UserName="nobody")
+    device = Device(iam, "phone")
+    wrong = {"AuthenticationCode1": device.wrong(), "AuthenticationCode2": device.wrong()}
+    with refused(403, "InvalidAuthenticationCode"):
+        iam.enable_mfa_device(UserName="ann", SerialNumber=device.serial, **wrong)
     entries = trail(server)[before:]
     assert names(entries) == [
         ("iam:CreateUser", "user/ann"),
@@ -74,12 +79,13 @@ def test_each_change_is_told_of_without_secrets(special_server):
         ("s3:DeleteBucketPolicy", "bkt"),
         ("larder:CreateAccount", "root"),
         ("larder:DeleteAccount", "root"),
+        ("iam:CreateVirtualMFADevice", "mfa/phone"),
     ]
-    for entry in entries[:-2]:
+    for entry in entries[:-3]:
         assert entry["who"] == f"{arn}:root" and entry["access_key"] == OWNER.access_key
         assert entry["account"] == OWNER.identity and entry["address"] == "127.0.0.1"
         assert "Boto3" in entry["user_agent"] and len(entry["request_id"]) == 24
-    assert entries[-1]["access_key"] == ROOT.access_key
+    assert entries[-2]["access_key"] == ROOT.access_key
     details = [{it["name"]: it["value"] for it in entry["details"]} for entry in entries]
     assert details[1] == {"AccessKeyId": keys["AccessKeyId"]}
     assert details[3] == {"UserName": "ann"} and details[5] == {"PolicyArn": policy}

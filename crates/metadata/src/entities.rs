@@ -36,9 +36,16 @@ struct Revision {
 pub struct EntityChanges {
     pub(crate) account: AccountId,
     pub(crate) draft: Draft,
+    /// Whether it is a change that the trail tells of, and caches are made anew for.
+    pub(crate) told: bool,
 }
 
 impl EntityChanges {
+    /// It is only noted that something was tried: nothing changes for anybody.
+    pub fn only_note(&mut self) {
+        self.told = false;
+    }
+
     /// Writes an entity, over the one of that name if there is one.
     pub fn put(&mut self, kind: EntityKind, entity: &Entity) {
         self.draft.put(keys::entity(&self.account, kind, &entity.name), entity);
@@ -160,14 +167,16 @@ impl Metadata {
             let mut draft = Draft::default();
             draft.expect_row(&account_row, owner.as_ref());
             draft.expect_row(&revision_row, revision.as_ref());
-            let mut changes = EntityChanges { account: account.clone(), draft };
+            let mut changes = EntityChanges { account: account.clone(), draft, told: true };
             match decide(&mut changes).await {
                 Err(error) => Ok(Try::Done(Err(error))),
                 Ok(value) => {
-                    let mut draft = changes.draft;
-                    let number = u64::from_be_bytes(self.random());
-                    draft.put(revision_row, &Revision { number });
-                    draft.audit(by);
+                    let EntityChanges { mut draft, told, .. } = changes;
+                    if told {
+                        let number = u64::from_be_bytes(self.random());
+                        draft.put(revision_row, &Revision { number });
+                        draft.audit(by);
+                    }
                     Ok(Try::Commit(draft, Ok(value)))
                 }
             }

@@ -128,6 +128,9 @@ impl Service {
         let (granted, holder) = self.mfa_holder(caller, action, user).await?;
         let account = granted.account();
         let codes = two_codes(codes)?;
+        // A key alone must not get round the devices that are there by one of its own.
+        let user = matches!(caller.facts.principal, Principal::User { .. });
+        let may_add = !user || caller.facts.mfa_age_seconds.is_some();
         let shown = granted.change(self, async |changes| {
             if let MfaHolder::User(name) = &holder {
                 // It may have gone meanwhile.
@@ -138,13 +141,20 @@ impl Service {
                 let detail = format!("MFA Device {serial} is in use already.");
                 return Err(Error::new(Condition::EntityAlreadyExists, detail));
             }
-            if self.devices_of(account, &holder).await?.len() >= MFA_DEVICES_MAX {
+            let has = self.devices_of(account, &holder).await?.len();
+            if has >= MFA_DEVICES_MAX {
                 return Err(over("MFADevicesPerUser", MFA_DEVICES_MAX));
+            }
+            if has > 0 && !may_add {
+                let detail = "A further device takes a session made with one that is there.";
+                return Err(Error::new(Condition::AccessDenied, detail));
             }
             let shown = self.show_two(&mut device, (serial, codes))?;
             if shown.is_ok() {
                 device.holder = Some(holder.clone());
                 device.enabled_ms = Some(self.now_ms());
+            } else {
+                changes.only_note();
             }
             changes.put_mfa(&device, Some(&read));
             Ok(shown)
@@ -168,6 +178,9 @@ impl Service {
         let shown = granted.change(self, async |changes| {
             let (mut device, read) = self.device_of(granted.account(), &holder, serial).await?;
             let shown = self.show_two(&mut device, (serial, codes))?;
+            if shown.is_err() {
+                changes.only_note();
+            }
             changes.put_mfa(&device, Some(&read));
             Ok(shown)
         });
