@@ -205,6 +205,11 @@ def test_tokens_that_are_wrong_in_one_way_are_refused(known, role, assume):
         "changed": (f"{head}.{body[:-2]}AA.{signature}", invalid),
         "two parts": (f"{head}.{body}", invalid),
         "no token": ("no-token", invalid),
+        "a name twice": (known.token(SUB="eve"), invalid),
+        "many values": (known.token(groups=[f"g{n}" for n in range(200)]), None),
+        "too many values": (known.token(groups=[f"g{n}" for n in range(257)]), invalid),
+        "too many claims": (known.token(**{f"c{n}": n for n in range(64)}), invalid),
+        "a value that is too long": (known.token(more="x" * 1025), invalid),
         "too long": (known.token(more="x" * 20_000), (400, "ValidationError")),
         "good": (good, None),
     }

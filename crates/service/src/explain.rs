@@ -10,7 +10,7 @@ use model::{
     Condition,
     names::AccountId,
     policy::{
-        Action, Asked, Context, Decision, Effect, Grant, Layer, Layers, Principal, Seen, Wish,
+        Action, Asked, Context, Decision, Effect, Grant, Key, Layer, Layers, Principal, Seen, Wish,
         asked_of, evaluate, remedy, seen,
     },
 };
@@ -167,6 +167,13 @@ impl Explanation {
         }
         self.statements.retain(|it| it.layer.is_of_resource() == owns);
         self.facts.retain(|it| it.layer.is_of_resource() == owns);
+        if owns {
+            // What somebody is, only the own account is told.
+            let private = self.facts.iter_mut().filter(|it| Key::parse(&it.key).is_private());
+            private.for_each(|it| it.values = None);
+        } else {
+            self.owner = None;
+        }
         self.grants.retain(|it| it.grant.layer.is_of_resource() == owns);
         if !owns && let Ground::Decided(decision) = &mut self.ground {
             *decision = vague(*decision);

@@ -92,8 +92,9 @@ impl Service {
             if let Some(document) = document.filter(|document| document.revision == revision) {
                 let compiled = compile(&document.value, Kind::Bucket, name.as_str())?;
                 let public = is_public(&compiled);
+                let bytes = document.value.len() + compiled.index_bytes();
                 let policy = Arc::new(Policy { public, document: compiled });
-                self.policies.keep(bucket.id, revision, &policy, document.value.len());
+                self.policies.keep(bucket.id, revision, &policy, bytes);
                 return Ok(Some(((bucket, guard), Some(policy))));
             }
         }

@@ -76,10 +76,12 @@ impl RpcClaim {
         let key = format!("{secret}&");
         let mac = hmac_sha1(key.as_bytes(), self.string_to_sign.as_bytes())?;
         if !same(&STANDARD.encode(mac), &self.signature) {
+            // With a token in it the string is nothing for a log.
+            let told = self.token.is_none().then_some(self.string_to_sign.as_str());
+            let told = told.unwrap_or("not shown, for it has a security token");
             let detail = format!(
                 "Specified signature is not matched with our calculation. server string to sign \
-                 is:{}",
-                self.string_to_sign
+                 is:{told}",
             );
             return Err(Refusal::new(Condition::SignatureDoesNotMatch, detail));
         }

@@ -151,6 +151,11 @@ impl Document {
         Self { language, statements, index }
     }
 
+    /// Memory that it takes besides its text, whose length tells nothing of it.
+    pub fn index_bytes(&self) -> usize {
+        self.index.bytes()
+    }
+
     /// The statements of one effect that speak of an action.
     ///
     /// - `path`: of the question, if it is about `bucket` or `bucket/key`: then without those that

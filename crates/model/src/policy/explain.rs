@@ -55,6 +55,9 @@ pub struct Wish {
     pub no_public: bool,
 }
 
+/// The most keys that are told.
+const ASKED_MAX: usize = 100;
+
 /// The most layers that one after the other may be missing a grant.
 const GRANTS_MAX: usize = 4;
 
@@ -94,11 +97,14 @@ pub fn seen<'l>(layers: &Layers<'l>, context: &Context<'_>) -> Vec<Seen<'l>> {
     seen
 }
 
-/// What these statements asked of the request.
+/// What these statements asked of the request, at most [`ASKED_MAX`] keys.
 pub fn asked_of(seen: &[Seen<'_>], context: &Context<'_>) -> Vec<Asked> {
     let mut asked: Vec<Asked> = Vec::new();
     for Seen { layer, statement, .. } in seen {
         for key in statement.asks() {
+            if asked.len() >= ASKED_MAX {
+                return asked;
+            }
             let name = key.name();
             let same =
                 |it: &Asked| it.key == name && it.layer.is_of_resource() == layer.is_of_resource();

@@ -59,6 +59,10 @@ impl Index {
         Self { starts, order }
     }
 
+    pub fn bytes(&self) -> usize {
+        size_of_val(self.order.as_slice())
+    }
+
     /// The statements of one effect that speak of an action, in order.
     pub fn about(&self, action: Action, effect: Effect) -> &[Entry] {
         let starts = |action: usize| self.starts.get(action).copied().unwrap_or_default();

@@ -129,6 +129,14 @@ impl Key {
         matches!(self, Self::ExternalId)
     }
 
+    /// Whether it tells more of whoever asks than whom they are: tags, groups, how they signed in.
+    pub const fn is_private(&self) -> bool {
+        use Key::{Groups, MfaAge, MfaPresent, PrincipalTag, TokenIssueTime, Unknown};
+        // What is known of an unknown one another identity provider said.
+        let also = matches!(self, PrincipalTag(_) | Unknown(_));
+        also || matches!(self, Groups | MfaAge | MfaPresent | TokenIssueTime)
+    }
+
     /// The key of this name, in any case of letters; the names of tags keep theirs.
     pub fn parse(name: &str) -> Self {
         if let Some((_, key)) = WORDS.iter().find(|(word, _)| word.eq_ignore_ascii_case(name)) {

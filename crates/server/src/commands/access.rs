@@ -36,7 +36,7 @@ fn simulate(principal: &str, question: &Question) -> Result<()> {
     let answer = ask(&question.remote, "POST", "/_larder/access/simulate", &wish)?;
     match question.remote.output.json {
         true => super::print_json(&answer),
-        false => super::print(&explain::text_of(&answer)),
+        false => super::print(&explain::text_of(&super::harmless(&answer))),
     }
 }
 

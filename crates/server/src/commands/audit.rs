@@ -6,7 +6,7 @@ use anyhow::Result;
 use model::environment::{Clock, unix_ms};
 use serde_json::{Value, json};
 
-use super::{list, text};
+use super::{harmless, list, text};
 use crate::cli::{Audit, Instant};
 use crate::client::ask;
 use crate::environment::SystemClock;
@@ -26,7 +26,7 @@ pub fn run(command: &Audit) -> Result<()> {
         for entry in list(&page, "entries") {
             let line = match command.remote.output.json {
                 true => entry.to_string(),
-                false => line(entry),
+                false => line(&harmless(entry)),
             };
             // Writing to a String cannot fail.
             let _ = writeln!(lines, "{line}");

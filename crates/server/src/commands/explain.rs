@@ -15,7 +15,7 @@ pub fn run(command: &Explain) -> Result<()> {
     let answer = ask(&command.remote, "GET", &path, b"")?;
     match command.remote.output.json {
         true => super::print_json(&answer),
-        false => super::print(&text_of(&answer)),
+        false => super::print(&text_of(&super::harmless(&answer))),
     }
 }
 

@@ -63,6 +63,24 @@ fn text<'v>(value: &'v Value, name: &str) -> &'v str {
     value.get(name).and_then(Value::as_str).unwrap_or_default()
 }
 
+/// An answer that can be printed line by line: what others chose, such as keys of objects, may hold
+/// what drives a terminal, or what looks like another line.
+fn harmless(answer: &Value) -> Value {
+    let turns_text = |c: char| matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let escaped = |c: char| match c.is_control() || turns_text(c) {
+        true => c.escape_unicode().to_string(),
+        false => c.to_string(),
+    };
+    match answer {
+        Value::String(text) => text.chars().map(escaped).collect::<String>().into(),
+        Value::Array(values) => values.iter().map(harmless).collect(),
+        Value::Object(fields) => {
+            fields.iter().map(|(name, value)| (name.clone(), harmless(value))).collect()
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => answer.clone(),
+    }
+}
+
 /// A field of an answer, zero if it is not there.
 fn number(value: &Value, name: &str) -> u64 {
     value.get(name).and_then(Value::as_u64).unwrap_or_default()
@@ -84,5 +102,22 @@ fn print(text: &str) -> Result<()> {
     match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::harmless;
+
+    #[test]
+    fn what_others_chose_drives_no_terminal_and_makes_no_line() {
+        let answer = json!({"resource": "b/k\n\u{1b}[2Jwould help", "n": [1, "\u{202e}x\u{9b}"]});
+        let expected = json!({
+            "resource": "b/k\\u{a}\\u{1b}[2Jwould help",
+            "n": [1, "\\u{202e}x\\u{9b}"],
+        });
+        assert_eq!(harmless(&answer), expected);
     }
 }

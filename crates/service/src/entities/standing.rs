@@ -89,10 +89,12 @@ impl Service {
             if self.metadata.entity_revision(account).await? != revision {
                 continue;
             }
-            let bytes = texts.iter().chain(&boundary).map(String::len).sum::<usize>() + 512;
+            let text_bytes = texts.iter().chain(&boundary).map(String::len).sum::<usize>();
             let compiled = |text: &String| compile(text, Kind::Identity, name).map(Arc::new);
-            let documents = texts.iter().map(compiled).collect::<Result<_>>()?;
+            let documents = texts.iter().map(compiled).collect::<Result<Vec<_>>>()?;
             let boundary = boundary.as_ref().map(compiled).transpose()?;
+            let indexes = documents.iter().chain(&boundary).map(|it| it.index_bytes());
+            let bytes = text_bytes + indexes.sum::<usize>() + 512;
             let groups = entity.groups.clone().into();
             let found = Arc::new(Compiled { entity, groups, documents, sources, boundary });
             self.standings.keep(key, revision, &found, bytes);

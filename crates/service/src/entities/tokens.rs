@@ -304,7 +304,8 @@ impl Service {
         let parse = |text: &String| Document::parse(text, Kind::Identity).map(Arc::new);
         let parsed = texts.iter().map(parse).collect::<Result<Vec<_>, String>>();
         let parsed = Arc::new(parsed.map_err(|_| Condition::InvalidSecurityToken)?);
-        let bytes = texts.iter().map(String::len).sum::<usize>() + 128;
+        let indexes = parsed.iter().map(|document| document.index_bytes()).sum::<usize>();
+        let bytes = texts.iter().map(String::len).sum::<usize>() + indexes + 128;
         self.sessions.keep(key, revision, &parsed, bytes);
         Ok(Some(parsed))
     }

@@ -23,6 +23,8 @@ use crate::{Error, Outbound, Result};
 
 /// Largest document of a provider.
 const DOCUMENT_BYTES_MAX: usize = 256 * 1024;
+/// Letters of another issuer's name that the log tells.
+const ISSUER_CHARS_TOLD: usize = 200;
 /// Keys of one provider, and providers whose keys are remembered.
 const KEYS_MAX: usize = 100;
 const PROVIDERS_MAX: usize = 1000;
@@ -139,7 +141,8 @@ async fn fetch(outbound: &dyn Outbound, url: &str) -> Result<Vec<Jwk>, String> {
     let discovery: Discovery = serde_json::from_slice(&document)
         .map_err(|error| format!("{place} is no discovery document: {error}"))?;
     if discovery.issuer != url {
-        return Err(format!("{place} is of another issuer: {:?}", discovery.issuer));
+        let issuer: String = discovery.issuer.chars().take(ISSUER_CHARS_TOLD).collect();
+        return Err(format!("{place} is of another issuer: {issuer:?}"));
     }
     let place = discovery.jwks_uri;
     let document = outbound.get(&place, DOCUMENT_BYTES_MAX).await?;

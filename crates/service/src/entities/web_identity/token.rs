@@ -18,7 +18,7 @@ const SKEW_SECONDS: i64 = 60;
 
 /// Claims that a policy may ask about, values of one, and letters of a value.
 const CLAIMS_MAX: usize = 64;
-const VALUES_MAX: usize = 64;
+const VALUES_MAX: usize = 256;
 const VALUE_BYTES_MAX: usize = 1024;
 
 /// Source: OpenID Connect Core 1.0, section 2; at most what AWS takes.
@@ -128,7 +128,7 @@ pub fn check(
     if !(1..=SUBJECT_BYTES_MAX).contains(&subject.len()) {
         return Err(invalid("The token names no subject."));
     }
-    let facts = facts(&claims, provider.place());
+    let facts = facts(&claims, provider.place())?;
     let tags = tags(&claims)?;
     Ok(Identified { subject: subject.to_owned(), audience, facts, tags })
 }
@@ -184,17 +184,28 @@ fn texts(value: &Value) -> Option<Vec<String>> {
         Value::Null | Value::Array(_) | Value::Object(_) => None,
     };
     match value {
-        Value::Array(values) if values.len() <= VALUES_MAX => values.iter().map(text).collect(),
+        Value::Array(values) => values.iter().map(text).collect(),
         one => text(one).map(|text| vec![text]),
     }
 }
 
-fn facts(claims: &Map<String, Value>, place: &str) -> WebFacts {
-    let fits = |values: &Vec<String>| values.iter().all(|value| value.len() <= VALUE_BYTES_MAX);
-    let fact = |(name, value): (&String, &Value)| {
-        Some((format!("{place}:{name}"), texts(value).filter(fits)?))
-    };
-    claims.iter().filter_map(fact).take(CLAIMS_MAX).collect()
+/// All or nothing: a policy that denies by a claim must not miss it because there were too many.
+fn facts(claims: &Map<String, Value>, place: &str) -> Result<WebFacts> {
+    let mut facts = WebFacts::new();
+    for (name, value) in claims {
+        let Some(values) = texts(value) else { continue };
+        let long = values.iter().any(|value| value.len() > VALUE_BYTES_MAX);
+        if long || values.len() > VALUES_MAX || facts.len() >= CLAIMS_MAX {
+            return Err(invalid("The token has more in its claims than can be decided on."));
+        }
+        let name = format!("{place}:{name}");
+        // Keys of conditions have no case.
+        if facts.iter().any(|(known, _)| known.eq_ignore_ascii_case(&name)) {
+            return Err(invalid("The token has a claim twice, in capital and in small letters."));
+        }
+        facts.push((name, values));
+    }
+    Ok(facts)
 }
 
 fn tags(claims: &Map<String, Value>) -> Result<Tags> {
