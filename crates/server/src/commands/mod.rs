@@ -66,7 +66,11 @@ fn text<'v>(value: &'v Value, name: &str) -> &'v str {
 /// An answer that can be printed line by line: what others chose, such as keys of objects, may hold
 /// what drives a terminal, or what looks like another line.
 fn harmless(answer: &Value) -> Value {
-    let turns_text = |c: char| matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    const TURNS_TEXT: [char; 3] = ['\u{61c}', '\u{200e}', '\u{200f}'];
+    let turns_text = |c: char| {
+        let within = matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        within || TURNS_TEXT.contains(&c)
+    };
     let escaped = |c: char| match c.is_control() || turns_text(c) {
         true => c.escape_unicode().to_string(),
         false => c.to_string(),
