@@ -97,6 +97,14 @@ class Server:
         code = self.process.wait(STOP_SECONDS)
         assert code == 0, f"SIGTERM ended with exit code {code}\n{self.logged[-4000:]}"
 
+    def pause(self):
+        """Stops the process where it is: it answers nothing any more, though what it asked of the
+        kernel may still be done."""
+        self.process.send_signal(signal.SIGSTOP)
+        tasks = Path(f"/proc/{self.process.pid}/task")
+        while {_state(task) for task in tasks.iterdir()} - {"T", "D", "Z"}:
+            os.sched_yield()
+
     def kill(self):
         """Ends the process without a warning."""
         self.process.kill()
@@ -131,6 +139,14 @@ class Server:
                 return
             pause.wait(0.05)
         raise AssertionError(f"not ready in time, the last answer was {status}")
+
+
+def _state(task: Path) -> str:
+    """The letter for what a thread is doing; Z if it has ended meanwhile. See proc(5)."""
+    try:
+        return (task / "stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return "Z"
 
 
 def http_status(url: str) -> int | None:
