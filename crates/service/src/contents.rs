@@ -2,12 +2,13 @@
 
 use std::{
     collections::VecDeque,
-    ops::Range,
+    ops::{Range, RangeInclusive},
     sync::{Arc, Mutex, PoisonError},
 };
 
 use blobs::{BlobId, BlobReader, Held, Location, Room, Wanted, Wish};
 use bytes::Bytes;
+use futures_util::future::try_join3;
 use minicbor::{Decode, Encode};
 use model::{
     Condition,
@@ -23,8 +24,9 @@ use crate::{
     readers::{Ticket, Writing},
 };
 
-/// Bytes gathered before they are hashed and written in one step.
-const BATCH_BYTES: usize = 256 * 1024;
+/// Bytes gathered before they are hashed and written in one step: few at first, so that this
+/// begins soon, and more once there were as many, so that fewer threads have to be woken.
+const BATCH_BYTES: RangeInclusive<usize> = 256 * 1024..=1024 * 1024;
 
 /// What a blob says of itself, so that metadata can be rebuilt from blobs alone.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -210,29 +212,24 @@ impl Service {
         let id = BlobId(self.random());
         let mut writer = self.blobs.create(&wanted(bucket), id, Bytes::new());
         let room = self.blobs.room();
-        let mut held = room.hold();
         let _cost = room.begin(body.length_bytes())?;
         let mut digester = Digester::new(&self.hashing, body.wants_sha256(), body.algorithm());
         let mut size_bytes = 0;
-        loop {
-            let batch = next_batch(body, room, &mut held).await?;
-            if batch.is_empty() {
-                break;
-            }
-            size_bytes += batch.iter().map(|bytes| bytes.len() as u64).sum::<u64>();
+        let mut batch = next_batch(body, room, size_bytes).await?;
+        while batch.size_bytes > 0 {
+            size_bytes += batch.size_bytes as u64;
             if size_bytes > size_bytes_max {
                 return Err(Condition::EntityTooLarge.into());
             }
             let write = async {
-                for bytes in &batch {
+                for bytes in &batch.pieces {
                     writer.write(bytes.clone()).await?;
                 }
                 Ok::<(), Error>(())
             };
-            let (hashed, written) =
-                futures_util::future::join(digester.update(&batch), write).await;
-            hashed.and(written)?;
-            held.clear();
+            // Whoever hashes is the slowest, and is not to wait for the network.
+            let next = next_batch(body, room, size_bytes);
+            (batch, (), ()) = try_join3(next, digester.update(&batch.pieces), write).await?;
         }
         let digests = digester.finish()?;
         body.check(&digests)?;
@@ -253,24 +250,29 @@ impl Service {
     }
 }
 
-/// Pulls some of a body, in pieces as they came; nothing at its end.
-async fn next_batch(body: &mut dyn Body, room: &Room, held: &mut Held) -> Result<Vec<Bytes>> {
-    let mut batch = Vec::new();
-    let mut gathered = 0;
-    while gathered < room.share(BATCH_BYTES) {
-        match body.next().await {
-            Some(bytes) => {
-                let bytes = bytes?;
-                if !bytes.is_empty() {
-                    gathered += bytes.len();
-                    held.add(bytes.len());
-                    batch.push(bytes);
-                }
-            }
-            None => break,
+/// Some of a body, in pieces as they came.
+struct Batch {
+    pieces: Vec<Bytes>,
+    size_bytes: usize,
+    /// Counts `size_bytes`.
+    _held: Held,
+}
+
+/// Pulls some of a body of which so many bytes were pulled before; nothing at its end.
+async fn next_batch(body: &mut dyn Body, room: &Arc<Room>, before_bytes: u64) -> Result<Batch> {
+    let before_bytes = usize::try_from(before_bytes).unwrap_or(usize::MAX);
+    let wanted_bytes = before_bytes.clamp(*BATCH_BYTES.start(), *BATCH_BYTES.end());
+    let (mut pieces, mut size_bytes, mut held) = (Vec::new(), 0, room.hold());
+    while size_bytes < room.share(wanted_bytes) {
+        let Some(piece) = body.next().await else { break };
+        let piece = piece?;
+        if !piece.is_empty() {
+            size_bytes += piece.len();
+            held.add(piece.len());
+            pieces.push(piece);
         }
     }
-    Ok(batch)
+    Ok(Batch { pieces, size_bytes, _held: held })
 }
 
 /// The largest body of one request.

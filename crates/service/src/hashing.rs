@@ -32,7 +32,8 @@ pub(crate) struct Hashing {
 
 impl Default for Hashing {
     fn default() -> Self {
-        let threads_max = available_parallelism().map_or(1, NonZero::get);
+        // With fewer threads more batches wait for each other, and cost less.
+        let threads_max = available_parallelism().map_or(1, NonZero::get).div_ceil(2);
         Self { queue: Mutex::default(), threads_max }
     }
 }
