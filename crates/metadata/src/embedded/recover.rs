@@ -14,6 +14,7 @@ use super::commit::random;
 use super::files::{Files, read_small};
 use super::index::{Index, remove_aside};
 use super::journal::FileId;
+use super::loading::Loader;
 use super::log::{Log, MemberFiles};
 use super::marks::{CleanMark, Session};
 use super::members::{EPOCH_FILE, EpochFile, MemberId, Standing, judge, name};
@@ -36,6 +37,8 @@ pub struct RecoveryReport {
     /// Rows and journal records put into the index.
     pub entries_loaded: u64,
     pub records_replayed: u64,
+    /// Rows written for these records: one that many of them change is written now and then.
+    pub rows_replayed: u64,
 }
 
 impl fmt::Display for RecoveryReport {
@@ -343,16 +346,17 @@ impl Start<'_> {
     }
 
     fn replay(&mut self, log: &Log, index: &Index, after: Sequence) -> Result<(), EngineError> {
-        let epoch = self.standing.in_force;
+        let mut loader = Loader::new(index, self.standing.in_force, self.settings.load_bytes);
         let mut count = 0;
         log.replay(after, &mut |record| {
             count += 1;
             if count % PROGRESS_EVERY == 0 {
                 (self.progress)(Progress::Replaying { sequence: record.sequence, last: log.end });
             }
-            index.apply(epoch, &[record])
+            loader.record(record)
         })?;
         self.report.records_replayed += count;
+        self.report.rows_replayed += loader.finish()?;
         Ok(())
     }
 
@@ -399,18 +403,20 @@ impl Start<'_> {
         directory: &Found,
         id: SnapshotId,
     ) -> Result<(), EngineError> {
+        let mut loader = Loader::new(index, self.standing.in_force, self.settings.load_bytes);
         let mut entries = 0;
         let read = snapshot::read::<LoadError>(&*directory.files, (&id.name(), id), &mut |entry| {
             entries += 1;
             if entries % PROGRESS_EVERY == 0 {
                 (self.progress)(Progress::LoadingSnapshot { entries });
             }
-            Ok(index.load(&entry)?)
+            Ok(loader.row(entry)?)
         });
         let entries = read.map_err(|error| match error {
             LoadError::Io(error) => EngineError::io(id.name(), error),
             LoadError::Engine(error) => error,
         })?;
+        loader.finish()?;
         self.report.entries_loaded += entries;
         self.report.say(format!(
             "index built from snapshot {}..={} of {} with {entries} rows, then the journal",
