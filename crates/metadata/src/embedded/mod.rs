@@ -1,8 +1,8 @@
 //! The engine on local directories: a journal that is the truth, and an index beside it.
 //!
-//! Every metadata directory holds the whole journal and the snapshots that shorten it; the first
-//! one also holds the index, which can be rebuilt from any of them. If it fails while serving it is
-//! rebuilt on another directory, and callers wait.
+//! Every metadata directory holds the whole journal and the snapshots that shorten it; one, at
+//! first the first, also holds the index, which can be rebuilt from any of them. If it fails while
+//! serving it is rebuilt on another directory, where it stays, and callers wait.
 //!
 //! | file | what lives there |
 //! |---|---|
