@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::index::{Entry, Index};
 use super::journal::{FileId, GroupWriter, Record};
+use super::loading::Loader;
 use crate::engine::{Direction, EngineError, Page, Row, ScanRange};
 
 type Put = (Vec<u8>, Vec<u8>);
@@ -37,9 +38,11 @@ impl Rows {
     /// When the index cannot be made.
     pub fn new(path: &Path, rows: Vec<Put>) -> Result<Self, EngineError> {
         let index = Index::open(path, 64 << 20)?;
+        let mut loader = Loader::new(&index, 1, 1 << 20);
         for (key, value) in rows {
-            index.load(&Entry { key, row: Row { version: 1, value: value.into() } })?;
+            loader.row(Entry { key, row: Row { version: 1, value: value.into() } })?;
         }
+        loader.finish()?;
         Ok(Self(index))
     }
 

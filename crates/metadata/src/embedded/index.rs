@@ -159,9 +159,24 @@ impl Index {
         })
     }
 
-    /// Puts a row of a snapshot in.
-    pub fn load(&self, entry: &Entry) -> Result<(), EngineError> {
-        guard(|| self.insert(&entry.key, entry.row.version, &entry.row.value))
+    /// Puts rows in, as [`stored`] makes them, or takes them out. Not for an index that is read:
+    /// see `super::loading`.
+    pub fn write_rows(&self, rows: &[(Vec<u8>, Option<Vec<u8>>)]) -> Result<(), EngineError> {
+        guard(|| {
+            for (key, value) in rows {
+                match value {
+                    Some(value) => self.rows.insert(key, value.as_slice())?,
+                    None => self.rows.remove(key)?,
+                };
+            }
+            Ok(())
+        })
+    }
+
+    /// Notes that the index holds all up to `sequence`. It is in the files after what was written
+    /// before it.
+    pub fn note(&self, epoch: u64, sequence: Sequence) -> Result<(), EngineError> {
+        guard(|| self.write_mark(epoch, sequence))
     }
 
     /// Waits for the rest of a group that is half written, if the row is of it: whoever has seen a
@@ -279,20 +294,10 @@ impl Index {
     fn apply_record(&self, record: &Record) -> Result<(), Trouble> {
         for (key, value) in &record.changes {
             match value {
-                Some(value) => self.insert(key, record.sequence, value)?,
-                None => {
-                    self.rows.remove(key)?;
-                }
-            }
+                Some(value) => self.rows.insert(key, stored(record.sequence, value))?,
+                None => self.rows.remove(key)?,
+            };
         }
-        Ok(())
-    }
-
-    fn insert(&self, key: &[u8], version: Sequence, value: &[u8]) -> Result<(), Trouble> {
-        let mut stored = Vec::with_capacity(8 + value.len());
-        stored.extend(version.to_le_bytes());
-        stored.extend(value);
-        self.rows.insert(key, stored)?;
         Ok(())
     }
 
@@ -353,6 +358,14 @@ fn guard<T>(run: impl FnOnce() -> Result<T, Trouble>) -> Result<T, EngineError> 
         Ok(Err(Trouble::Form)) => Err(EngineError::Damaged("a row of the index".to_owned())),
         Err(_) => Err(EngineError::Damaged("the index cannot be read".to_owned())),
     }
+}
+
+/// A row as it lies in the index.
+pub fn stored(version: Sequence, value: &[u8]) -> Vec<u8> {
+    let mut stored = Vec::with_capacity(8 + value.len());
+    stored.extend(version.to_le_bytes());
+    stored.extend(value);
+    stored
 }
 
 fn decode(stored: &[u8]) -> Result<Row, Trouble> {

@@ -210,11 +210,12 @@ impl<'a> Reader<'a> {
             };
             summary.durable = summary.durable.max(header.durable);
             let linked = !searching && header.chain == chain;
-            let (records, end) = self.records(offset, &header)?;
+            // Most of a journal is only looked through.
+            let (records, end) = self.records(offset, &header, |raw| raw.sequence)?;
             chain = end;
             let complete = records.len() == header.count as usize;
             if let (Some(first), Some(last)) = (records.first(), records.last()) {
-                let (first, last) = (first.sequence, last.sequence);
+                let (first, last) = (*first, *last);
                 match summary.segments.last_mut().filter(|_| linked) {
                     Some(segment) if segment.last.checked_add(1) == Some(first) => {
                         segment.last = last
@@ -243,7 +244,7 @@ impl<'a> Reader<'a> {
         let (mut offset, mut next) = (segment.offset, segment.first);
         while next <= to {
             let Some(header) = self.group_header(offset)? else { return Ok(Some(next)) };
-            for record in self.records(offset, &header)?.0 {
+            for record in self.records(offset, &header, |raw| raw.to_record())?.0 {
                 if record.sequence != next {
                     return Ok(Some(next));
                 }
@@ -286,19 +287,21 @@ impl<'a> Reader<'a> {
         Ok(self.bytes(offset, GROUP_HEADER_BYTES)?.and_then(|bytes| parse_group_header(bytes, id)))
     }
 
-    /// The records of a group, as far as they are intact, and the chain after them.
-    fn records(
+    /// What `take` makes of the records of a group, as far as they are intact, and the chain after
+    /// them.
+    fn records<T>(
         &mut self,
         offset: u64,
         header: &GroupHeader,
-    ) -> std::io::Result<(Vec<Record>, u32)> {
+        take: impl Fn(&RawRecord<'_>) -> T,
+    ) -> std::io::Result<(Vec<T>, u32)> {
         let body = self.at_most(offset + GROUP_HEADER_BYTES as u64, header.body_bytes)?;
         let mut fields = Fields(body);
         let mut records = Vec::new();
         let (mut chain, mut next) = (header.chain, header.first);
         while records.len() < header.count as usize {
             let Some((record, sum)) = parse_record(&mut fields, chain, next) else { break };
-            records.push(record);
+            records.push(take(&record));
             (chain, next) = (sum, next.saturating_add(1));
         }
         Ok((records, chain))
@@ -355,29 +358,49 @@ fn parse_group_header(bytes: &[u8], id: FileId) -> Option<GroupHeader> {
     sane.then_some(GroupHeader { durable, first, count, body_bytes, chain })
 }
 
-fn parse_record(fields: &mut Fields<'_>, chain: u32, next: Sequence) -> Option<(Record, u32)> {
+/// A record that was checked, where it lies.
+struct RawRecord<'a> {
+    sequence: Sequence,
+    changes: &'a [u8],
+}
+
+impl RawRecord<'_> {
+    fn to_record(&self) -> Record {
+        let mut payload = Fields(self.changes);
+        let next = || parse_change(&mut payload);
+        let owned = |(key, value): RawChange<'_>| (key.to_vec(), value.map(<[u8]>::to_vec));
+        Record { sequence: self.sequence, changes: std::iter::from_fn(next).map(owned).collect() }
+    }
+}
+
+/// Key and value, or none for a deletion.
+type RawChange<'a> = (&'a [u8], Option<&'a [u8]>);
+
+fn parse_record<'a>(
+    fields: &mut Fields<'a>,
+    chain: u32,
+    next: Sequence,
+) -> Option<(RawRecord<'a>, u32)> {
     let header = fields.bytes(RECORD_HEADER_BYTES)?;
     let mut numbers = Fields(header);
     let (length, count) = (numbers.u32()?, numbers.u32()?);
     let (sequence, stored) = (numbers.u64()?, numbers.u32()?);
-    let payload = fields.bytes(usize::try_from(length).ok()?)?;
-    let sum = checksum(&[&chain.to_le_bytes(), header.get(..16)?, payload]);
+    let changes = fields.bytes(usize::try_from(length).ok()?)?;
+    let sum = checksum(&[&chain.to_le_bytes(), header.get(..16)?, changes]);
     (sum == stored && sequence == next).then_some(())?;
     let count = usize::try_from(count).ok().filter(|count| *count <= COMMIT_CHANGES_MAX)?;
-    let mut payload = Fields(payload);
-    let mut changes = Vec::with_capacity(count);
+    let mut payload = Fields(changes);
     for _ in 0..count {
-        changes.push(parse_change(&mut payload)?);
+        parse_change(&mut payload)?;
     }
-    payload.0.is_empty().then_some((Record { sequence, changes }, sum))
+    payload.0.is_empty().then_some((RawRecord { sequence, changes }, sum))
 }
 
-fn parse_change(fields: &mut Fields<'_>) -> Option<Change> {
+fn parse_change<'a>(fields: &mut Fields<'a>) -> Option<RawChange<'a>> {
     let kind = fields.u8()?;
     let (key, value) = (usize::from(fields.u16()?), usize::try_from(fields.u32()?).ok()?);
     (key <= KEY_BYTES_MAX && value <= VALUE_BYTES_MAX).then_some(())?;
-    let key = fields.bytes(key)?.to_vec();
-    let value = fields.bytes(value)?.to_vec();
+    let (key, value) = (fields.bytes(key)?, fields.bytes(value)?);
     match kind {
         CHANGE_PUT => Some((key, Some(value))),
         CHANGE_DELETE if value.is_empty() => Some((key, None)),

@@ -69,15 +69,21 @@ impl Session {
         }
     }
 
+    /// Whether the index was last written to in `epoch`.
+    pub fn is_of(files: &dyn Files, epoch: u64) -> bool {
+        Self::mount_in(files, epoch).is_some()
+    }
+
     /// Whether the index was last written to in `epoch`, this boot and this mount.
     pub fn matches(files: &dyn Files, epoch: u64) -> bool {
-        let read = || {
-            let bytes = read_small(files, SESSION_FILE).ok()??;
-            let mut fields = Fields(verified(&bytes)?);
-            (fields.bytes(8)? == SESSION_MAGIC && fields.u64()? == epoch).then_some(())?;
-            let mount = files.mount()?;
-            Some(fields.0 == mount.as_bytes())
-        };
-        read().unwrap_or(false)
+        let noted = Self::mount_in(files, epoch);
+        noted.is_some_and(|noted| files.mount().is_some_and(|mount| noted == mount.as_bytes()))
+    }
+
+    /// Boot and mount, if the note is of `epoch`.
+    fn mount_in(files: &dyn Files, epoch: u64) -> Option<Vec<u8>> {
+        let bytes = read_small(files, SESSION_FILE).ok()??;
+        let mut fields = Fields(verified(&bytes)?);
+        (fields.bytes(8)? == SESSION_MAGIC && fields.u64()? == epoch).then(|| fields.0.to_vec())
     }
 }

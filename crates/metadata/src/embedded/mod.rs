@@ -1,15 +1,15 @@
 //! The engine on local directories: a journal that is the truth, and an index beside it.
 //!
-//! Every metadata directory holds the whole journal and the snapshots that shorten it; the first
-//! one also holds the index, which can be rebuilt from any of them. If it fails while serving it is
-//! rebuilt on another directory, and callers wait.
+//! Every metadata directory holds the whole journal and the snapshots that shorten it; one, at
+//! first the first, also holds the index, which can be rebuilt from any of them. If it fails while
+//! serving it is rebuilt on another directory, where it stays, and callers wait.
 //!
 //! | file | what lives there |
 //! |---|---|
 //! | `files` | the files of a directory, real; `simulated` the other kind |
 //! | `journal`, `snapshot`, `members`, `marks` | the formats |
 //! | `log` | one log from all copies of the journal |
-//! | `recover`, `carry` | the start |
+//! | `recover`, `carry`, `loading` | the start |
 //! | `supervisor`, `serving` | starts within the process, and what serves between two |
 //! | `commit`, `team`, `room` | commits: the thread, the members, the space |
 //! | `maintain` | taking snapshots |
@@ -30,6 +30,7 @@ pub mod fuzzing;
 pub mod import;
 mod index;
 mod journal;
+mod loading;
 mod log;
 mod maintain;
 mod marks;
@@ -84,6 +85,8 @@ pub struct EmbeddedSettings {
     pub accept_loss: Vec<MemberId>,
     /// Memory for the index's cache.
     pub cache_bytes: u64,
+    /// What a start gathers in memory before it puts it into the index.
+    pub load_bytes: usize,
     /// A snapshot is wanted after this much journal, or after as much as the last snapshot was
     /// long, whichever is more.
     pub snapshot_after_bytes: u64,
@@ -111,6 +114,7 @@ impl EmbeddedSettings {
             reserve_bytes: 256 << 20,
             accept_loss: Vec::new(),
             cache_bytes: 256 << 20,
+            load_bytes: 32 << 20,
             snapshot_after_bytes: 256 << 20,
             io_timeout: Duration::from_secs(15),
             start_timeout: Duration::from_secs(24 * 3_600),

@@ -14,6 +14,7 @@ use super::commit::random;
 use super::files::{Files, read_small};
 use super::index::{Index, remove_aside};
 use super::journal::FileId;
+use super::loading::Loader;
 use super::log::{Log, MemberFiles};
 use super::marks::{CleanMark, Session};
 use super::members::{EPOCH_FILE, EpochFile, MemberId, Standing, judge, name};
@@ -36,6 +37,8 @@ pub struct RecoveryReport {
     /// Rows and journal records put into the index.
     pub entries_loaded: u64,
     pub records_replayed: u64,
+    /// Rows written for these records: one that many of them change is written now and then.
+    pub rows_replayed: u64,
 }
 
 impl fmt::Display for RecoveryReport {
@@ -73,6 +76,8 @@ pub struct Recovered {
     /// Journal since the newest snapshot.
     pub journal_bytes: u64,
     pub rooms: Vec<Arc<Room>>,
+    /// The directory with the index.
+    pub index_of: MemberId,
     pub index_files: Arc<dyn Files>,
 }
 
@@ -88,9 +93,12 @@ struct Start<'a> {
 }
 
 /// Recovers the metadata in `found`.
+///
+/// - `seek_index`: an index that can be used is looked for on all of them; else the first one has
+///   it, or gets it.
 pub fn recover(
     settings: &EmbeddedSettings,
-    found: Vec<Found>,
+    (found, seek_index): (Vec<Found>, bool),
     progress: &mut dyn FnMut(Progress),
 ) -> Result<(Recovered, RecoveryReport), EngineError> {
     let mut report = RecoveryReport::default();
@@ -118,10 +126,22 @@ pub fn recover(
     for id in &standing.missing {
         report.say(format!("{}: missing", name(id)));
     }
+    let holds_index = |found: &Found| {
+        Session::is_of(&*found.files, standing.in_force) && is_trusted(found, standing.in_force)
+    };
+    if let Some(holder) = found.iter().position(holds_index).filter(|_| seek_index) {
+        found.swap(0, holder);
+    }
     let first = found.first().ok_or_else(|| EngineError::Refused("no directory".into()))?;
     let index_path = first.index.clone();
     let start = Start { settings, found, epochs, standing, index_path, report, progress };
     start.run()
+}
+
+/// Whether everything that the index there ever wrote can still be there.
+fn is_trusted(found: &Found, epoch: u64) -> bool {
+    let clean = found.clean.as_ref().is_some_and(|mark| mark.epoch == epoch);
+    epoch > 0 && (clean || Session::matches(&*found.files, epoch))
 }
 
 /// Says that no epoch is in force anywhere, although there should be one.
@@ -189,10 +209,9 @@ impl Start<'_> {
     fn run(mut self) -> Result<(Recovered, RecoveryReport), EngineError> {
         let first =
             self.found.first().ok_or_else(|| EngineError::Refused("no directory".into()))?;
-        let index_files = Arc::clone(&first.files);
+        let (index_of, index_files) = (first.id, Arc::clone(&first.files));
+        let trusted = is_trusted(first, self.standing.in_force);
         let marks: Vec<_> = self.found.iter().map(|found| found.clean.clone()).collect();
-        let trusted = self.trusts_index(marks.first().and_then(Option::as_ref), &*index_files);
-
         let index =
             if trusted { self.open_index(marks.first().and_then(Option::as_ref)) } else { None };
         let applied = index.as_ref().map(Index::applied);
@@ -215,7 +234,7 @@ impl Start<'_> {
         index.mark(team.epoch(), truth.end)?;
         Session::write(&*index_files, team.epoch());
         self.drop_old_copies(&incomplete, file, chosen);
-        let _ = remove_aside(&self.index_path);
+        self.drop_old_indexes();
         self.report.sequence = truth.end;
         self.report.say(format!(
             "epoch {} begins with {} journals at sequence {}",
@@ -233,15 +252,8 @@ impl Start<'_> {
             }
         };
         let recovered =
-            Recovered { index, team, file, position, journal_bytes, rooms, index_files };
+            Recovered { index, team, file, position, journal_bytes, rooms, index_of, index_files };
         Ok((recovered, self.report))
-    }
-
-    /// Whether everything the index ever wrote can still be there.
-    fn trusts_index(&mut self, mark: Option<&CleanMark>, files: &dyn Files) -> bool {
-        let epoch = self.standing.in_force;
-        let clean = mark.is_some_and(|mark| mark.epoch == epoch);
-        epoch > 0 && (clean || Session::matches(files, epoch))
     }
 
     fn open_index(&mut self, mark: Option<&CleanMark>) -> Option<Index> {
@@ -343,16 +355,17 @@ impl Start<'_> {
     }
 
     fn replay(&mut self, log: &Log, index: &Index, after: Sequence) -> Result<(), EngineError> {
-        let epoch = self.standing.in_force;
+        let mut loader = Loader::new(index, self.standing.in_force, self.settings.load_bytes);
         let mut count = 0;
         log.replay(after, &mut |record| {
             count += 1;
             if count % PROGRESS_EVERY == 0 {
                 (self.progress)(Progress::Replaying { sequence: record.sequence, last: log.end });
             }
-            index.apply(epoch, &[record])
+            loader.record(record)
         })?;
         self.report.records_replayed += count;
+        self.report.rows_replayed += loader.finish()?;
         Ok(())
     }
 
@@ -399,18 +412,20 @@ impl Start<'_> {
         directory: &Found,
         id: SnapshotId,
     ) -> Result<(), EngineError> {
+        let mut loader = Loader::new(index, self.standing.in_force, self.settings.load_bytes);
         let mut entries = 0;
         let read = snapshot::read::<LoadError>(&*directory.files, (&id.name(), id), &mut |entry| {
             entries += 1;
             if entries % PROGRESS_EVERY == 0 {
                 (self.progress)(Progress::LoadingSnapshot { entries });
             }
-            Ok(index.load(&entry)?)
+            Ok(loader.row(entry)?)
         });
         let entries = read.map_err(|error| match error {
             LoadError::Io(error) => EngineError::io(id.name(), error),
             LoadError::Engine(error) => error,
         })?;
+        loader.finish()?;
         self.report.entries_loaded += entries;
         self.report.say(format!(
             "index built from snapshot {}..={} of {} with {entries} rows, then the journal",
@@ -510,6 +525,18 @@ impl Start<'_> {
         let mut holders: Vec<_> = current.filter(has).collect();
         holders.sort_by_key(|found| incomplete.contains(&found.id));
         holders.first().map(|found| (Arc::clone(&found.files), chosen))
+    }
+
+    /// Removes what was the index before, also where it lay then.
+    fn drop_old_indexes(&self) {
+        for directory in &self.found {
+            let path = &directory.index;
+            let aside = if *path == self.index_path { Ok(()) } else { Index::set_aside(path) };
+            if let Err(error) = aside.and_then(|()| remove_aside(path)) {
+                let directory = name(&directory.id);
+                tracing::warn!(directory, %error, "an old index stays");
+            }
+        }
     }
 
     /// A directory brought up to date keeps nothing else: what it held may be of another history.

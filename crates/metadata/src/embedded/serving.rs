@@ -57,7 +57,7 @@ impl Serving {
         shared: &Arc<Shared>,
         (generation, index_failed): (u64, impl FnOnce() + Send + 'static),
     ) -> Result<Self, EngineError> {
-        let Recovered { index, team, file, position, journal_bytes, rooms, index_files } =
+        let Recovered { index, team, file, position, journal_bytes, rooms, index_files, .. } =
             recovered;
         let thread_failed = |error| EngineError::io("starting a thread", error);
         let index = Arc::new(index);

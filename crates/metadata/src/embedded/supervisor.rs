@@ -236,7 +236,10 @@ impl Supervisor {
                 }
             }
         }
-        let (recovered, report) = recover(&self.settings, self.found.clone(), progress)?;
+        // Later on the first one is the one with the index, or the one that is to get it.
+        let found = (self.found.clone(), self.generation == 0);
+        let (recovered, report) = recover(&self.settings, found, progress)?;
+        self.put_first(recovered.index_of);
         self.settings.first_start = false;
         self.generation += 1;
         let (core, generation) = (Arc::downgrade(&self.core), self.generation);
@@ -316,6 +319,11 @@ impl Supervisor {
             Session::forget(&*first.files);
         }
         self.put_last(first.id);
+    }
+
+    fn put_first(&mut self, id: MemberId) {
+        self.found.sort_by_key(|found| found.id != id);
+        self.origins.sort_by_key(|origin| origin.id() != id);
     }
 
     fn put_last(&mut self, id: MemberId) {

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::super::{Embedded, EmbeddedSettings, MetadataDirectory};
 use super::id;
-use crate::engine::{Commit, Engine};
+use crate::engine::{Add, Commit, Engine};
 
 const COMMITTERS: usize = 64;
 const COMMITS: usize = 500;
@@ -67,4 +67,53 @@ async fn measure_commits_and_starts() {
     let (_engine, report, seconds) = open(&path);
     let rate = report.entries_loaded as f64 / seconds;
     println!("rebuild: {seconds:.1} s, {rate:.0} entries/s\n{report}");
+}
+
+/// Rows as objects have them: two of their own, and counters that all share.
+fn object(number: usize) -> Commit {
+    let counter = |number: usize| Add {
+        key: format!("n/{number}").into_bytes(),
+        amount: 1,
+        minimum: None,
+        maximum: None,
+    };
+    let own = |family: &str, bytes| (format!("{family}/{number:09}").into_bytes(), vec![7; bytes]);
+    Commit {
+        put: vec![own("version/data", 160), own("content", 120)],
+        add: (0..5).map(counter).collect(),
+        ..Commit::default()
+    }
+}
+
+/// A start without an index: half of `OBJECTS` from a snapshot, the rest from the journal.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a measurement"]
+async fn measure_a_rebuild() {
+    let objects: usize = std::env::var("OBJECTS").map_or(100_000, |it| it.parse().unwrap());
+    let directory = tempfile::tempdir_in(".").unwrap();
+    let path = directory.path().join("meta");
+    let engine = Arc::new(open(&path).0);
+    for half in 0..2 {
+        let tasks = (0..COMMITTERS * 4).map(|task| {
+            let engine = Arc::clone(&engine);
+            tokio::spawn(async move {
+                for number in (task..objects / 2).step_by(COMMITTERS * 4) {
+                    engine.commit(object(half * objects / 2 + number)).await.unwrap();
+                }
+            })
+        });
+        for task in tasks.collect::<Vec<_>>() {
+            task.await.unwrap();
+        }
+        if half == 0 {
+            engine.snapshot().await.unwrap();
+        }
+    }
+    drop(engine);
+    for _ in 0..2 {
+        std::fs::remove_dir_all(path.join("index")).unwrap();
+        let (engine, report, seconds) = open(&path);
+        assert_eq!(engine.sequence(), objects as u64);
+        println!("rebuild of {objects} objects: {seconds:.2} s\n{report}");
+    }
 }

@@ -6,6 +6,7 @@ mod damage;
 mod epochs;
 mod exports;
 mod full;
+mod loading;
 mod measure;
 mod power;
 mod real;
@@ -38,6 +39,7 @@ impl Store {
             journal_bytes: 8 << 10,
             reserve_bytes: 32 << 10,
             cache_bytes: 1 << 20,
+            load_bytes: 2 << 10,
             snapshot_after_bytes: 16 << 10,
             io_timeout: Duration::from_secs(20),
             full_retry: Duration::ZERO,

@@ -51,6 +51,39 @@ async fn reads_and_commits_go_on_when_the_index_fails() {
     }
 }
 
+/// The index stays where it was made anew, and nothing stays where it was before.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_start_after_a_takeover_keeps_the_index() {
+    for closed in [true, false] {
+        let store = Store::new(3);
+        let engine = store.engine();
+        for number in 0..50 {
+            engine.commit(put(&format!("k{number:03}"), "v")).await.unwrap();
+        }
+        break_index(&engine);
+        let before = rows(&engine).await;
+        if closed {
+            engine.close().await.unwrap();
+        }
+        drop(engine);
+        for starts in 0..2 {
+            let (engine, report) = store.open().unwrap();
+            assert!(report.index_kept, "closed: {closed}, {starts} starts before: {report}");
+            assert_eq!(rows(&engine).await, before);
+            let indexes = std::fs::read_dir(store.index_path()).unwrap().count();
+            assert_eq!(indexes, 1, "closed: {closed}");
+            // The one after this is a takeover again, to yet another directory.
+            break_index(&engine);
+            assert_eq!(rows(&engine).await, before);
+        }
+        store.cut(&mut Dice(1));
+        let (engine, report) = store.open().unwrap();
+        assert!(!report.index_kept, "{report}");
+        assert_eq!(rows(&engine).await, before);
+        assert!(store.index_path().join(super::super::members::name(&id(0))).exists());
+    }
+}
+
 /// What the journal had when the index failed is there afterwards, although it was not applied.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_commit_that_meets_a_failing_index_is_whole_or_not_there() {
