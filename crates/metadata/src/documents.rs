@@ -7,6 +7,7 @@ use minicbor::{Decode, Encode};
 use model::{
     Condition,
     audit::AuditEntry,
+    entities::NamedEntity,
     records::{Bucket, BucketDocument, DocumentKind, SetDocument},
 };
 
@@ -15,6 +16,22 @@ use crate::{
     transaction::{Draft, Try},
 };
 
+/// A document as it is to be.
+#[derive(Clone, Copy, Debug)]
+pub struct NewDocument<'d, T> {
+    pub kind: DocumentKind,
+    pub value: &'d T,
+    /// Of a policy: the users and roles it names. Which they are is noted along with it.
+    pub named: &'d [NamedEntity],
+}
+
+impl<'d, T> NewDocument<'d, T> {
+    /// One that names nobody.
+    pub const fn of(kind: DocumentKind, value: &'d T) -> Self {
+        Self { kind, value, named: &[] }
+    }
+}
+
 impl Metadata {
     /// Sets a document in place of the one there is.
     ///
@@ -22,12 +39,12 @@ impl Metadata {
     /// - `decide`: whether the bucket, as it is in that very commit, may have it.
     ///
     /// # Errors
-    /// [`Condition::NoSuchBucket`], and what `decide` says.
+    /// [`Condition::NoSuchBucket`], [`Condition::MalformedPolicy`] if it names somebody who is not
+    /// there, and what `decide` says.
     pub async fn set_document<T: Encode<()>>(
         &self,
         known: &Bucket,
-        kind: DocumentKind,
-        value: &T,
+        NewDocument { kind, value, named }: NewDocument<'_, T>,
         by: Option<&AuditEntry>,
         decide: impl Fn(&Bucket) -> Result<(), Condition>,
     ) -> Result<()> {
@@ -38,7 +55,8 @@ impl Metadata {
             let revision = u64::from_be_bytes(self.random());
             bucket.documents.retain(|set| set.kind != kind);
             bucket.documents.push(SetDocument { kind, revision });
-            let document = BucketDocument { revision, value };
+            let named = self.note_named(&mut draft, named).await?;
+            let document = BucketDocument { revision, value, named };
             draft.put(keys::document(bucket.id, kind), &document);
             draft.put(keys::bucket(&bucket.name), &bucket);
             by.into_iter().for_each(|entry| draft.audit(entry));
@@ -112,6 +130,20 @@ mod tests {
         storage_class: Option<String>,
         #[n(8)]
         redundancy: Option<String>,
+    }
+
+    #[test]
+    fn a_policy_written_before_names_were_noted_has_none_noted() {
+        #[derive(Encode)]
+        struct Before {
+            #[n(0)]
+            revision: u64,
+            #[n(1)]
+            value: String,
+        }
+        let before = encode(&Before { revision: 5, value: "text".into() });
+        let document: BucketDocument<String> = decode(keys::DOCUMENT, &before).expect("it decodes");
+        assert_eq!((document.revision, document.named), (5, Vec::new()));
     }
 
     #[test]

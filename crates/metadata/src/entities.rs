@@ -8,7 +8,7 @@ use minicbor::{Decode, Encode};
 use model::{
     Condition,
     audit::AuditEntry,
-    entities::{Entity, EntityKind, KeyUse, ManagedPolicy, OidcProvider},
+    entities::{Entity, EntityKind, KeyUse, ManagedPolicy, NamedEntity, OidcProvider},
     limits::PROVIDER_URL_BYTES_MAX,
     names::AccountId,
     records::AccessKey,
@@ -38,6 +38,14 @@ pub struct EntityChanges {
     pub(crate) draft: Draft,
     /// Whether it is a change that the trail tells of, and caches are made anew for.
     pub(crate) told: bool,
+}
+
+/// Longer ones no entity has.
+const ENTITY_NAME_BYTES_MAX: usize = 128;
+
+/// The name without its path.
+fn last_part(name: &str) -> &str {
+    name.rsplit('/').next().unwrap_or_default()
 }
 
 impl EntityChanges {
@@ -97,7 +105,7 @@ impl Metadata {
         kind: EntityKind,
         name: &str,
     ) -> Result<Option<Entity>> {
-        if name.len() > 128 {
+        if name.len() > ENTITY_NAME_BYTES_MAX {
             return Ok(None);
         }
         Ok(self.record(&keys::entity(account, kind, name)).await?.map(|(entity, _)| entity))
@@ -113,7 +121,7 @@ impl Metadata {
         account: &AccountId,
         name: &str,
     ) -> Result<Option<ManagedPolicy>> {
-        if name.len() > 128 {
+        if name.len() > ENTITY_NAME_BYTES_MAX {
             return Ok(None);
         }
         Ok(self.record(&keys::managed_policy(account, name)).await?.map(|(policy, _)| policy))
@@ -182,6 +190,45 @@ impl Metadata {
             }
         });
         decided.await?
+    }
+
+    /// Finds out which users and roles a policy names: `draft` expects that they stay.
+    ///
+    /// # Errors
+    /// [`Condition::MalformedPolicy`] for one that is not there.
+    pub(crate) async fn note_named(
+        &self,
+        draft: &mut Draft,
+        named: &[NamedEntity],
+    ) -> Result<Vec<NamedEntity>> {
+        let mut noted = Vec::with_capacity(named.len());
+        for entity in named {
+            let name = last_part(&entity.name);
+            let found = match name.len() > ENTITY_NAME_BYTES_MAX {
+                true => None,
+                false => {
+                    let key = keys::entity(&entity.account, entity.kind, name);
+                    self.record::<Entity>(&key).await?
+                }
+            };
+            let found = found.filter(|(found, _)| found.name == name);
+            let (found, guard) = found.ok_or(Condition::MalformedPolicy)?;
+            draft.expect(&guard);
+            noted.push(NamedEntity { id: Some(found.id), ..entity.clone() });
+        }
+        Ok(noted)
+    }
+
+    /// The same for the trust policy of a role that is changed.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn note_trusted(
+        &self,
+        changes: &mut EntityChanges,
+        named: &[NamedEntity],
+    ) -> Result<Vec<NamedEntity>> {
+        self.note_named(&mut changes.draft, named).await
     }
 
     pub async fn key_use(&self, access_key: &str) -> Result<Option<KeyUse>> {

@@ -5,6 +5,7 @@ use minicbor::{Decode, Encode, bytes::ByteVec};
 use crate::{
     acl::{Acl, Ownership},
     checksums::Algorithm,
+    entities::NamedEntity,
     names::{AccountId, BucketId, BucketName, ContentId, ObjectKey, UploadId, VersionId},
 };
 
@@ -167,6 +168,9 @@ pub struct BucketDocument<T> {
     pub revision: u64,
     #[n(1)]
     pub value: T,
+    /// Of a policy: the users and roles it names, as they were when it was written.
+    #[cbor(n(2), default)]
+    pub named: Vec<NamedEntity>,
 }
 
 /// What keeps a bucket from becoming public. Source: S3 "Block public access settings".

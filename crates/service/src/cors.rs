@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use metadata::NewDocument;
 use model::{
     Condition,
     cors::{Cors, Fault},
@@ -55,8 +56,9 @@ impl Operation for PutBucketCors {
             Fault::Malformed => Condition::MalformedXml.into(),
             Fault::Invalid(detail) => Error::new(Condition::InvalidRequest, detail),
         })?;
-        let (kind, decide) = (DocumentKind::Cors, |_: &_| Ok(()));
-        Ok(service.metadata.set_document(bucket, kind, &self.cors, None, decide).await?)
+        let document = NewDocument::of(DocumentKind::Cors, &self.cors);
+        let decide = |_: &_| Ok(());
+        Ok(service.metadata.set_document(bucket, document, None, decide).await?)
     }
 }
 
