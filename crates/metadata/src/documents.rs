@@ -12,7 +12,9 @@ use model::{
 };
 
 use crate::{
-    Metadata, Result, keys,
+    Metadata, Result,
+    codec::encode,
+    keys,
     transaction::{Draft, Try},
 };
 
@@ -35,7 +37,7 @@ impl<'d, T> NewDocument<'d, T> {
 impl Metadata {
     /// Sets a document in place of the one there is.
     ///
-    /// - `by`: what the audit trail tells of it, if that is told.
+    /// - `by`: what the audit trail tells of it.
     /// - `decide`: whether the bucket, as it is in that very commit, may have it.
     ///
     /// # Errors
@@ -45,21 +47,29 @@ impl Metadata {
         &self,
         known: &Bucket,
         NewDocument { kind, value, named }: NewDocument<'_, T>,
-        by: Option<&AuditEntry>,
+        by: &AuditEntry,
         decide: impl Fn(&Bucket) -> Result<(), Condition>,
     ) -> Result<()> {
         self.transact(async || {
             let mut draft = Draft::default();
             let mut bucket = self.rebind(&mut draft, known).await?;
             decide(&bucket)?;
-            let revision = u64::from_be_bytes(self.random());
-            bucket.documents.retain(|set| set.kind != kind);
-            bucket.documents.push(SetDocument { kind, revision });
             let named = self.note_named(&mut draft, named).await?;
-            let document = BucketDocument { revision, value, named };
-            draft.put(keys::document(bucket.id, kind), &document);
+            let row = keys::document(bucket.id, kind);
+            let mut document = BucketDocument { revision: 0, value, named };
+            if let Some(revision) = bucket.document(kind) {
+                document.revision = revision;
+                let there = self.engine.get(&row).await?;
+                if there.is_some_and(|there| there.value == encode(&document)) {
+                    return Ok(Try::Done(()));
+                }
+            }
+            document.revision = u64::from_be_bytes(self.random());
+            bucket.documents.retain(|set| set.kind != kind);
+            bucket.documents.push(SetDocument { kind, revision: document.revision });
+            draft.put(row, &document);
             draft.put(keys::bucket(&bucket.name), &bucket);
-            by.into_iter().for_each(|entry| draft.audit(entry));
+            draft.audit(by);
             Ok(Try::Commit(draft, ()))
         })
         .await
@@ -70,7 +80,7 @@ impl Metadata {
         &self,
         known: &Bucket,
         kind: DocumentKind,
-        by: Option<&AuditEntry>,
+        by: &AuditEntry,
     ) -> Result<()> {
         self.transact(async || {
             let mut draft = Draft::default();
@@ -81,7 +91,7 @@ impl Metadata {
             bucket.documents.retain(|set| set.kind != kind);
             draft.delete(keys::document(bucket.id, kind));
             draft.put(keys::bucket(&bucket.name), &bucket);
-            by.into_iter().for_each(|entry| draft.audit(entry));
+            draft.audit(by);
             Ok(Try::Commit(draft, ()))
         })
         .await
@@ -107,7 +117,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::codec::{decode, encode};
+    use crate::codec::decode;
 
     /// A bucket as it was written before buckets had documents.
     #[derive(Encode)]

@@ -4,6 +4,8 @@
 //! Every change of one account's entities writes its revision row anew and expects the one it read:
 //! changes come one after the other, and whoever reads the revision knows what was in force.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use minicbor::{Decode, Encode};
 use model::{
     Condition,
@@ -180,6 +182,9 @@ impl Metadata {
                 Err(error) => Ok(Try::Done(Err(error))),
                 Ok(value) => {
                     let EntityChanges { mut draft, told, .. } = changes;
+                    if draft.changes_nothing(self.engine.as_ref()).await? {
+                        return Ok(Try::Done(Ok(value)));
+                    }
                     if told {
                         let number = u64::from_be_bytes(self.random());
                         draft.put(revision_row, &Revision { number });
@@ -249,7 +254,14 @@ impl Metadata {
     }
 
     /// Deletes the entities of an account that goes, some at a time, with their keys.
-    pub(crate) async fn delete_entities(&self, account: &AccountId, by: &AuditEntry) -> Result<()> {
+    ///
+    /// - `told`: whether the trail tells of it already; then it does.
+    pub(crate) async fn delete_entities(
+        &self,
+        account: &AccountId,
+        by: &AuditEntry,
+        told: &AtomicBool,
+    ) -> Result<()> {
         for range in keys::of_account(account) {
             let mut rest = Some(range);
             while let Some(range) = rest {
@@ -268,10 +280,13 @@ impl Metadata {
                     }
                     let number = u64::from_be_bytes(self.random());
                     draft.put(keys::entity_revision(account), &Revision { number });
-                    draft.audit(by);
+                    if !told.load(Ordering::Relaxed) {
+                        draft.audit(by);
+                    }
                     Ok(Try::Commit(draft, ()))
                 })
                 .await?;
+                told.store(true, Ordering::Relaxed);
                 rest = page.next;
             }
         }
@@ -395,7 +410,11 @@ mod tests {
             Ok(())
         });
         put.await.expect("it is put");
-        metadata.delete_account(&account, &BY).await.expect("it goes");
+        let by = AuditEntry { action: "delete".into(), ..AuditEntry::default() };
+        metadata.delete_account(&account, &by).await.expect("it goes");
+        let trail = metadata.audit_trail(0, 1000).await.expect("it is read");
+        let told = trail.iter().filter(|(_, entry)| entry.action == "delete").count();
+        assert_eq!(told, 1, "one entry, however many commits");
         assert_eq!(metadata.access_keys().await.expect("they are read"), []);
         assert_eq!(metadata.key_use("Ku1").await.expect("it is read"), None);
         let users = metadata.entities(&account, EntityKind::User).await;

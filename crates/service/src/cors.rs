@@ -58,7 +58,9 @@ impl Operation for PutBucketCors {
         })?;
         let document = NewDocument::of(DocumentKind::Cors, &self.cors);
         let decide = |_: &_| Ok(());
-        Ok(service.metadata.set_document(bucket, document, None, decide).await?)
+        let told = [("Rules", self.cors.rules.len().to_string())];
+        let by = permit.audit_with(Action::PutBucketCors, &bucket.name, &told);
+        Ok(service.metadata.set_document(bucket, document, &by, decide).await?)
     }
 }
 
@@ -85,6 +87,7 @@ impl Operation for DeleteBucketCors {
 
     async fn run(self, permit: Permit<'_, Self>, service: &Arc<Service>) -> Result<Self::Output> {
         let (bucket, _) = permit.bucket(&self.bucket)?;
-        Ok(service.metadata.delete_document(bucket, DocumentKind::Cors, None).await?)
+        let by = permit.audit(self.action, &bucket.name);
+        Ok(service.metadata.delete_document(bucket, DocumentKind::Cors, &by).await?)
     }
 }

@@ -158,9 +158,10 @@ impl Operation for PutBucketPolicy {
             }
         };
         let kind = DocumentKind::Policy;
+        let told = audit::policy_details(&self.text, &document);
+        let by = permit.audit_with(Action::PutBucketPolicy, &bucket.name, &told);
         let document = NewDocument { kind, value: &self.text, named: &named };
-        let by = permit.audit(Action::PutBucketPolicy, &bucket.name);
-        Ok(service.metadata.set_document(bucket, document, Some(&by), decide).await?)
+        Ok(service.metadata.set_document(bucket, document, &by, decide).await?)
     }
 }
 
@@ -189,7 +190,7 @@ impl Operation for DeleteBucketPolicy {
     async fn run(self, permit: Permit<'_, Self>, service: &Arc<Service>) -> Result<Self::Output> {
         let (bucket, _) = permit.bucket(&self.bucket)?;
         let by = permit.audit(Action::DeleteBucketPolicy, &bucket.name);
-        Ok(service.metadata.delete_document(bucket, DocumentKind::Policy, Some(&by)).await?)
+        Ok(service.metadata.delete_document(bucket, DocumentKind::Policy, &by).await?)
     }
 }
 
@@ -226,11 +227,8 @@ impl Operation for PutAccessBlock {
 
     async fn run(self, permit: Permit<'_, Self>, service: &Arc<Service>) -> Result<Self::Output> {
         let (bucket, _) = permit.bucket(&self.bucket)?;
-        let block = match self.access_block {
-            None => "none".to_owned(),
-            Some(block) => format!("{block:?}"),
-        };
-        let by = permit.audit_with(self.action, &bucket.name, &[("AccessBlock", block)]);
+        let told = audit::block_details(self.access_block);
+        let by = permit.audit_with(self.action, &bucket.name, &told);
         Ok(service.metadata.set_access_block(bucket, self.access_block, &by).await?)
     }
 }
@@ -269,7 +267,8 @@ impl Operation for PutAccountAccessBlock {
     async fn run(self, permit: Permit<'_, Self>, service: &Arc<Service>) -> Result<Self::Output> {
         let own = own_account(&permit, self.account.as_deref())?;
         let (by, arn) = (permit.caller(), format!("arn:aws:iam::{own}:root"));
-        let by = audit::entry(by, &self.action.word(), &arn, &[]);
+        let told = audit::block_details(self.access_block);
+        let by = audit::entry(by, &self.action.word(), &arn, &told);
         Ok(service.metadata.set_account_block(own, self.access_block, &by).await?)
     }
 }

@@ -70,7 +70,7 @@ impl Operation for PutBucketReferer {
         let document = NewDocument::of(DocumentKind::Referer, &self.rules);
         let decide = |_: &_| Ok(());
         let by = permit.audit(Action::PutBucketReferer, &bucket.name);
-        Ok(service.metadata.set_document(bucket, document, Some(&by), decide).await?)
+        Ok(service.metadata.set_document(bucket, document, &by, decide).await?)
     }
 }
 
