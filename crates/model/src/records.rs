@@ -389,6 +389,26 @@ pub struct Upload {
     /// The object's, once it is made.
     #[n(9)]
     pub acl: Option<Acl>,
+    /// `None` if an earlier version began it, which did not note that.
+    #[n(10)]
+    pub initiator: Option<Initiator>,
+}
+
+/// Who began an upload.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum Initiator {
+    /// Somebody without a key.
+    #[n(0)]
+    Anybody,
+    /// Somebody of this account.
+    #[n(1)]
+    Account(#[n(0)] AccountId),
+}
+
+impl Initiator {
+    pub fn of(account: Option<&AccountId>) -> Self {
+        account.cloned().map_or(Self::Anybody, Self::Account)
+    }
 }
 
 /// One uploaded part.
