@@ -62,7 +62,7 @@ impl Service {
         let claimed = token::claimed(token)?;
         let provider = self.trusted_provider(&account, &claimed.issuer).await?;
         let asking = (self.outbound.as_ref(), self.clock());
-        let key = self.key_sets.find(asking, &provider.url, &claimed.header).await?;
+        let key = self.key_sets.find(asking, (&account, &provider.url), &claimed.header).await?;
         let bearer = token::check(token, &key, &provider, self.now_ms())?;
         wish.tags.clone_from(&bearer.tags);
         check_tags(&wish.tags)?;
