@@ -144,3 +144,22 @@ def test_s3_shows_what_a_word_lets_through(s3, opened):
     assert groups(s3.get_bucket_acl(Bucket=opened.bucket_name)) == []
     s3.put_bucket_acl(Bucket=opened.bucket_name, ACL="private")
     assert opened.get_bucket_acl().acl == "private"
+
+
+def test_who_may_write_touches_no_upload_that_others_began(opened, anonymous, other):
+    opened.put_bucket_acl("public-read-write")
+    for began, strangers in ((opened, [other, anonymous]), (other, [anonymous])):
+        upload = began.init_multipart_upload("k").upload_id
+        etag = began.upload_part("k", upload, 1, b"own").etag
+        parts = [oss2.models.PartInfo(1, etag)]
+        for stranger in strangers:
+            for ask, more in (
+                (stranger.upload_part, (1, b"x")),
+                (stranger.list_parts, ()),
+                (stranger.complete_multipart_upload, (parts,)),
+                (stranger.abort_multipart_upload, ()),
+            ):
+                with refused(403, "AccessDenied"):
+                    ask("k", upload, *more)
+        began.complete_multipart_upload("k", upload, parts)
+        assert opened.get_object("k").read() == b"own"

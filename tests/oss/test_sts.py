@@ -1,6 +1,11 @@
 """Temporary credentials by the STS of Alibaba Cloud, through its own SDK, used with oss2."""
 
+import base64
+import hashlib
+import hmac
 import json
+import uuid
+from urllib.parse import quote, urlencode
 
 import pytest
 import requests
@@ -11,6 +16,8 @@ from aliyunsdkcore.request import CommonRequest
 from harness.accounts import OTHER, OWNER, REGION, Account
 from harness.clients import oss_bucket, query_client, refused
 from harness.identities import allow, keys_of, remove, trust
+from harness.operator import ENVIRONMENT, attempt, output
+from harness.sign import now
 
 ROLE = f"acs:ram::{OWNER.identity}:role/oss-sts"
 
@@ -119,3 +126,52 @@ def test_a_call_without_a_signature_is_refused_in_xml(endpoint):
     assert answer.status_code == 400
     assert "<Error><Code>InvalidArgument</Code>" in answer.text.replace("\n", "")
     assert "SignatureMethod" in answer.text
+
+
+def signed(account=OWNER, nonce=None, moment=None) -> str:
+    """The query of a call for GetCallerIdentity."""
+    moment = moment or now()
+    parameters = {
+        "AccessKeyId": account.access_key,
+        "Action": "GetCallerIdentity",
+        "Format": "JSON",
+        "SignatureMethod": "HMAC-SHA1",
+        "SignatureNonce": nonce or uuid.uuid4().hex,
+        "SignatureVersion": "1.0",
+        "Timestamp": moment.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "Version": "2015-04-01",
+    }
+    text = "&".join(f"{name}={quote(value, '')}" for name, value in sorted(parameters.items()))
+    text = f"GET&%2F&{quote(text, '')}".encode()
+    digest = hmac.new(f"{account.secret_key}&".encode(), text, hashlib.sha1).digest()
+    return urlencode(parameters | {"Signature": base64.b64encode(digest).decode()})
+
+
+def test_a_call_counts_once(endpoint):
+    query = signed()
+    assert requests.get(f"{endpoint}/?{query}", timeout=10).status_code == 200
+    again = requests.get(f"{endpoint}/?{query}", timeout=10)
+    assert (again.status_code, again.json()["Code"]) == (400, "SignatureNonceUsed")
+    # A nonce is used up only by whoever proves to have signed it, and by account.
+    nonce = uuid.uuid4().hex
+    wrong = Account("wrong", "", "", OWNER.access_key, "not-the-secret")
+    for account, expected in ((wrong, 400), (OTHER, 200), (OWNER, 200), (OWNER, 400)):
+        answer = requests.get(f"{endpoint}/?{signed(account, nonce)}", timeout=10)
+        assert answer.status_code == expected, answer.text
+
+
+def test_a_signature_that_does_not_hold_is_explained_to_the_account_it_claims(special_server):
+    server = special_server(environment=ENVIRONMENT)
+    wrong = Account("wrong", "", "", OWNER.access_key, "not-the-secret")
+    query = signed(wrong)
+    answer = requests.get(f"{server.endpoint}/?{query}", timeout=10).json()
+    assert answer["Code"] == "SignatureDoesNotMatch" and "SignatureNonce" in answer["Message"]
+    told = output(attempt(server, "explain", answer["RequestId"], account=OWNER))
+    assert OWNER.access_key in told and "server string to sign" not in told
+    finished = attempt(server, "explain", answer["RequestId"], account=OTHER)
+    assert finished.returncode == 1 and "NoSuchEntity" in finished.stderr
+    query = signed()
+    for _ in range(2):
+        answer = requests.get(f"{server.endpoint}/?{query}", timeout=10).json()
+    told = output(attempt(server, "explain", answer["RequestId"], account=OWNER))
+    assert "nonce" in told

@@ -402,3 +402,53 @@ def test_everybody_may_write_where_the_bucket_says_so(s3, endpoint, shared):
     assert grants(acl) == full()
     assert send(endpoint, "GET", f"/{shared}/k", {}).status == 403
     assert send(endpoint, "DELETE", f"/{shared}/k", {}).status == 204
+
+
+def uploading(client, bucket, key="k"):
+    """An upload with one part, and what completes it."""
+    upload = client.create_multipart_upload(Bucket=bucket, Key=key)["UploadId"]
+    named = {"Bucket": bucket, "Key": key, "UploadId": upload}
+    etag = client.upload_part(PartNumber=1, Body=b"own", **named)["ETag"]
+    return named, {"Parts": [{"PartNumber": 1, "ETag": etag}]}
+
+
+def test_who_may_write_touches_no_upload_that_others_began(s3, s3_other, s3_anonymous, shared):
+    s3.put_bucket_acl(Bucket=shared, ACL="public-read-write")
+    clients = {"owner": s3, "other": s3_other, "anonymous": s3_anonymous}
+    for began, client in clients.items():
+        named, parts = uploading(client, shared)
+        copied = {"CopySource": {"Bucket": shared, "Key": "a"}, "PartNumber": 2}
+        s3.put_object(Bucket=shared, Key="a", Body=b"1", ACL="public-read")
+        for stranger in set(clients) - {began, "owner"}:
+            for ask, more in (
+                ("upload_part", {"PartNumber": 1, "Body": b"x"}),
+                ("upload_part_copy", copied),
+                ("list_parts", {}),
+                ("complete_multipart_upload", {"MultipartUpload": parts}),
+                ("abort_multipart_upload", {}),
+            ):
+                with refused(403, "AccessDenied"):
+                    getattr(clients[stranger], ask)(**more, **named)
+        assert len(client.list_parts(**named)["Parts"]) == 1
+        # The owner of the bucket may, whoever began it.
+        s3.list_parts(**named)
+        client.complete_multipart_upload(MultipartUpload=parts, **named)
+        assert s3.get_object(Bucket=shared, Key="k")["Body"].read() == b"own"
+        named, parts = uploading(client, shared)
+        s3.abort_multipart_upload(**named)
+
+
+def test_a_policy_lets_others_abort_and_list_uploads_but_not_complete_them(s3, s3_other, bucket):
+    named, parts = uploading(s3, bucket)
+    granted = statement(bucket, ["s3:PutObject"], principal=OTHER.identity)
+    s3.put_bucket_policy(Bucket=bucket, Policy=policy(granted))
+    with refused(403, "AccessDenied"):
+        s3_other.list_parts(**named)
+    granted["Action"] += ["s3:ListMultipartUploadParts", "s3:AbortMultipartUpload"]
+    s3.put_bucket_policy(Bucket=bucket, Policy=policy(granted))
+    assert len(s3_other.list_parts(**named)["Parts"]) == 1
+    with refused(403, "AccessDenied"):
+        s3_other.complete_multipart_upload(MultipartUpload=parts, **named)
+    s3_other.abort_multipart_upload(**named)
+    with refused(404, "NoSuchUpload"):
+        s3.list_parts(**named)

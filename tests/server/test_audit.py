@@ -2,15 +2,19 @@
 
 import json
 import threading
+from hashlib import sha256
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from harness.accounts import OWNER
+from harness.accounts import OWNER, Account
 from harness.clients import query_client, refused, s3_client
 from harness.identities import allow, trust
 from harness.operator import ENVIRONMENT, ROOT, attempt, larder, output
 from harness.server import Server
 from harness.totp import Device
+
+
+CORS_RULE = {"AllowedMethods": ["GET"], "AllowedOrigins": ["https://here.example"]}
 
 
 def trail(server: Server, *arguments) -> list[dict]:
@@ -51,8 +55,18 @@ def test_each_change_is_told_of_without_secrets(special_server):
     statement = {"Effect": "Allow", "Principal": {"AWS": f"{arn}:user/ann"}}
     statement |= {"Action": "s3:GetObject", "Resource": "arn:aws:s3:::bkt/*"}
     text = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-    s3.put_bucket_policy(Bucket="bkt", Policy=text)
+    for _ in range(2):
+        # The second time nothing changes.
+        s3.put_bucket_acl(Bucket="bkt", ACL="public-read")
+        s3.put_bucket_ownership_controls(Bucket="bkt", OwnershipControls=rules)
+        s3.put_bucket_cors(Bucket="bkt", CORSConfiguration={"CORSRules": [CORS_RULE]})
+        s3.put_bucket_versioning(Bucket="bkt", VersioningConfiguration={"Status": "Enabled"})
+        s3.put_bucket_policy(Bucket="bkt", Policy=text)
+        s3.create_bucket(Bucket="bkt")
+        iam.add_user_to_group(GroupName="devs", UserName="ann")
+        iam.put_user_policy(UserName="ann", PolicyName="own", PolicyDocument=allow("s3:*", "*"))
     s3.delete_bucket_policy(Bucket="bkt")
+    s3.delete_bucket(Bucket="bkt")
     made = json.loads(output(attempt(server, "account", "create", "new", "--json")))
     output(attempt(server, "account", "delete", made["id"]))
     with refused(404):
@@ -63,6 +77,7 @@ def test_each_change_is_told_of_without_secrets(special_server):
         iam.enable_mfa_device(UserName="ann", SerialNumber=device.serial, **wrong)
     entries = trail(server)[before:]
     assert names(entries) == [
+        ("s3:CreateBucket", "bkt"),
         ("iam:CreateUser", "user/ann"),
         ("iam:CreateAccessKey", "user/ann"),
         ("iam:CreateGroup", "group/devs"),
@@ -75,8 +90,11 @@ def test_each_change_is_told_of_without_secrets(special_server):
         ("s3:PutBucketPublicAccessBlock", "bkt"),
         ("s3:PutBucketOwnershipControls", "bkt"),
         ("s3:PutBucketAcl", "bkt"),
+        ("s3:PutBucketCORS", "bkt"),
+        ("s3:PutBucketVersioning", "bkt"),
         ("s3:PutBucketPolicy", "bkt"),
         ("s3:DeleteBucketPolicy", "bkt"),
+        ("s3:DeleteBucket", "bkt"),
         ("larder:CreateAccount", "root"),
         ("larder:DeleteAccount", "root"),
         ("iam:CreateVirtualMFADevice", "mfa/phone"),
@@ -87,9 +105,14 @@ def test_each_change_is_told_of_without_secrets(special_server):
         assert "Boto3" in entry["user_agent"] and len(entry["request_id"]) == 24
     assert entries[-2]["access_key"] == ROOT.access_key
     details = [{it["name"]: it["value"] for it in entry["details"]} for entry in entries]
-    assert details[1] == {"AccessKeyId": keys["AccessKeyId"]}
-    assert details[3] == {"UserName": "ann"} and details[5] == {"PolicyArn": policy}
-    assert details[8]["Status"] == "Inactive"
+    assert details[0] == {"ObjectOwnership": "BucketOwnerEnforced", "Acl": "private"}
+    assert details[2] == {"AccessKeyId": keys["AccessKeyId"]}
+    assert details[4] == {"UserName": "ann"} and details[6] == {"PolicyArn": policy}
+    assert details[9]["Status"] == "Inactive"
+    grants = [it["value"] for it in entries[12]["details"]]
+    assert grants == ["2", "READ AllUsers", f"FULL_CONTROL {OWNER.identity}"]
+    assert details[13] == {"Rules": "1"} and details[14] == {"Status": "Enabled"}
+    assert details[15] == {"Statements": "1", "Sha256": sha256(text.encode()).hexdigest()}
     whole = json.dumps(trail(server))
     for secret in (keys["SecretAccessKey"], made["keys"][0]["secret_key"], ROOT.secret_key):
         assert secret not in whole
@@ -101,6 +124,18 @@ def test_each_change_is_told_of_without_secrets(special_server):
     assert trail(server, "--until", "1h") == [] and trail(server, "--since", "2100-01-01") == []
     finished = attempt(server, "audit", account=OWNER)
     assert finished.returncode == 1 and "AccessDenied" in finished.stderr
+
+
+def test_an_account_that_goes_with_all_it_has_is_told_of_once(special_server):
+    server = special_server(environment=ENVIRONMENT)
+    made = json.loads(output(attempt(server, "account", "create", "new", "--json")))
+    keys = made["keys"][0]
+    account = Account("new", made["id"], "", keys["access_key"], keys["secret_key"])
+    iam = query_client("iam", server.endpoint, account)
+    for number in range(120):
+        iam.create_user(UserName=f"u{number}")
+    output(attempt(server, "account", "delete", made["id"]))
+    assert len(trail(server, "--what", "larder:DeleteAccount")) == 1
 
 
 class Changer(threading.Thread):

@@ -201,8 +201,9 @@ def second_machine(tmp_path, special_server):
 
 
 def copy_to(old: Server, new: Server, *, delete=False):
+    runs = old.process.poll() is None
     for name in NAMES:
-        rsync(old.home / name, new.home / name, delete=delete)
+        rsync(old.home / name, new.home / name, delete=delete, written_to=runs)
 
 
 @pytest.mark.timeout(600)

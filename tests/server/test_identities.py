@@ -14,6 +14,7 @@ from harness.clients import query_client, refused, s3_client
 from harness.identities import allow
 from harness.operator import ENVIRONMENT, ROOT, attempt, output
 from harness.server import Server
+from harness.totp import Device
 
 
 @pytest.fixture(scope="module")
@@ -153,3 +154,31 @@ def test_iam_answers_in_json_if_that_is_all_a_client_takes(store):
     status, kind, body = ask("*/*", Action="GetCallerIdentity", Version="2011-06-15")
     assert status == 200 and "xml" in kind
     assert body.startswith(b"<?xml")
+
+
+def test_the_operator_takes_lost_second_factors_away(store):
+    made = answer(store, "account", "create", "other")
+    keys = made["keys"][0]
+    owner = Account("other", made["id"], "", keys["access_key"], keys["secret_key"])
+    iam = query_client("iam", store.endpoint, owner)
+    iam.create_user(UserName="Ben")
+    devices = {"Ben": Device(iam, "phone").enable("Ben"), None: Device(iam, "own").enable("root")}
+    sts = query_client("sts", store.endpoint, owner)
+    for user, device in devices.items():
+        of_user = ("--user", user.lower()) if user else ()
+        reset = answer(store, "account", "mfa-reset", made["id"], *of_user)
+        assert reset == {"deactivated": [device.serial]}
+        fails(store, "NoSuchEntity", "account", "mfa-reset", made["id"], *of_user)
+    with refused(403, "AccessDenied"):
+        sts.get_session_token(**devices[None].shown())
+    left = iam.list_virtual_mfa_devices(AssignmentStatus="Unassigned")["VirtualMFADevices"]
+    assert {it["SerialNumber"] for it in left} == {it.serial for it in devices.values()}
+    # They are nobody's, and the codes that were used stay used.
+    iam.delete_virtual_mfa_device(SerialNumber=devices["Ben"].serial)
+    fails(store, "NoSuchEntity", "account", "mfa-reset", made["id"], "--user", "nobody")
+    fails(store, "account does not exist", "account", "mfa-reset", "nobody")
+    finished = attempt(store, "account", "mfa-reset", made["id"], account=owner)
+    assert finished.returncode == 1 and "AccessDenied" in finished.stderr
+    told = run(store, "audit", "--json", "--what", "larder:ResetMfa").splitlines()
+    resources = [json.loads(line)["resource"].rpartition(":")[2] for line in told]
+    assert resources == ["user/Ben", "root"]

@@ -30,7 +30,7 @@ use actix_tls::accept::{
 use actix_web::{App, HttpMessage as _, HttpRequest, HttpResponse, dev::AppConfig, web};
 use service::Service;
 
-use crate::{pipeline, settings::Settings, wire::Presence};
+use crate::{pipeline, settings::Settings, signature::Nonces, wire::Presence};
 
 use crowd::Crowd;
 use farewell::turned_away;
@@ -80,6 +80,7 @@ pub struct Gateway {
     pub service: Arc<Service>,
     pub settings: Settings,
     pub presence: Arc<Presence>,
+    pub nonces: Nonces,
     crowd: Arc<Crowd>,
 }
 
@@ -90,7 +91,7 @@ impl Gateway {
             public_url: settings.public_url.clone(),
         });
         let crowd = Crowd::new(settings.connections_max);
-        Arc::new(Self { service, settings, presence, crowd })
+        Arc::new(Self { service, settings, presence, nonces: Nonces::default(), crowd })
     }
 }
 

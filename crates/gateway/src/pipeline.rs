@@ -262,9 +262,13 @@ impl<'g> Exchange<'g> {
         let service = &self.gateway.service;
         let found = service.identify(&claim.access_key, claim.token.as_deref()).await?;
         let identity = found.ok_or_else(|| {
-            Error::new(Condition::InvalidAccessKeyId, "Specified access key is not found.")
+            let detail = "Specified access key is not found.";
+            let who = Asker { access_key: Some(claim.access_key.clone()), ..self.asker() };
+            self.told(Error::new(Condition::InvalidAccessKeyId, detail), who)
         })?;
-        claim.verify(&identity.secret, service.clock().now())?;
+        let (own, now) = ((&identity.account.id, &*identity.secret), service.clock().now());
+        let proven = claim.prove(own, now, &self.gateway.nonces);
+        proven.map_err(|refusal| self.unproven(&claim.access_key, &identity, refusal))?;
         if claim.token.is_none() {
             self.note(&claim.access_key, "sts", None);
         }
@@ -402,7 +406,8 @@ impl<'g> Exchange<'g> {
         let identity = self.identify(&claim).await?;
         let now = self.gateway.service.clock().now();
         let verified = claim.verify(signed, &identity.secret, now);
-        let verified = verified.map_err(|refusal| self.unproven(&claim, &identity, refusal))?;
+        let key = &claim.access_key;
+        let verified = verified.map_err(|refusal| self.unproven(key, &identity, refusal))?;
         self.note_use(&claim, &verified);
         Ok(Some((verified, identity, claim.access_key)))
     }
@@ -427,8 +432,8 @@ impl<'g> Exchange<'g> {
     }
 
     /// Why a signature did not hold, told to the account whose key it claims.
-    fn unproven(&self, claim: &Claim, identity: &Identity, error: impl Into<Error>) -> Error {
-        let access_key = Some(claim.access_key.clone());
+    fn unproven(&self, access_key: &str, identity: &Identity, error: impl Into<Error>) -> Error {
+        let access_key = Some(access_key.to_owned());
         let account = Some(identity.account.id.clone());
         self.told(error.into(), Asker { access_key, account, ..self.asker() })
     }
@@ -470,7 +475,8 @@ impl<'g> Exchange<'g> {
         if let Some(claim) = claim {
             let identity = self.identify(&claim).await?;
             let verified = claim.verify_form(text, &identity.secret);
-            let verified = verified.map_err(|refusal| self.unproven(&claim, &identity, refusal))?;
+            let key = &claim.access_key;
+            let verified = verified.map_err(|refusal| self.unproven(key, &identity, refusal))?;
             let policy = PostPolicy::parse(text)?;
             let (bucket, key) = (request.bucket()?, form.key()?);
             policy.check(self.dialect, form.fields(), (bucket.as_str(), &key), now)?;
@@ -596,7 +602,10 @@ impl<'g> Exchange<'g> {
         if self.is_form && iam::json::is_wanted(&self.head.headers) {
             reply = iam::json::instead(reply);
         }
-        if let (403, Some(error)) = (reply.status, &error) {
+        // In some words a signature that does not hold has another status.
+        if let Some(error) = &error
+            && (reply.status == 403 || error.denial.is_some())
+        {
             self.gateway.service.note_denial(&self.head.id.0, error, || self.asker());
         }
         reply.headers.append(&mut self.cors);

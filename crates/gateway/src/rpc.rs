@@ -16,6 +16,7 @@ use service::{
 use crate::{
     dialect::Dialect,
     errors::{code, message, status},
+    signature::STRING_TO_SIGN,
     wire::{Reply, ReplyBody, Result},
     xml::{Writer, date},
 };
@@ -132,6 +133,9 @@ impl Rpc {
     pub fn error(&self, id: &str, host: &str, error: &Error) -> Reply {
         let (status, code) = row(error);
         let detail = error.detail.as_deref().unwrap_or(message(error.condition));
+        let signed = error.fields.iter().find(|(name, _)| *name == STRING_TO_SIGN);
+        let signed = signed.map(|(_, text)| format!(" server string to sign is:{text}"));
+        let detail = format!("{detail}{}", signed.unwrap_or_default());
         let answer = json!({"Code": code, "Message": detail, "RequestId": id, "HostId": host});
         self.document(status, "Error".to_owned(), &answer)
     }

@@ -1,5 +1,7 @@
 //! Accounts and access keys.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use model::{
     Condition,
     audit::AuditEntry,
@@ -84,6 +86,9 @@ impl Metadata {
             let row = keys::account(id);
             let found = self.record::<Account>(&row).await?;
             let (account, guard) = found.ok_or(Condition::NoSuchAccount)?;
+            if account.access_block == access_block {
+                return Ok(Try::Done(()));
+            }
             let mut draft = Draft::default();
             draft.expect(&guard);
             draft.put(row, &Account { access_block, ..account });
@@ -99,6 +104,8 @@ impl Metadata {
     /// [`Condition::NoSuchAccount`]; [`Condition::BucketNotEmpty`] while it owns a bucket;
     /// [`Condition::InvalidRequest`] for the root account.
     pub async fn delete_account(&self, id: &AccountId, by: &AuditEntry) -> Result<()> {
+        // The first of its commits tells.
+        let told = AtomicBool::new(false);
         self.transact(async || {
             let (account, guard) = self
                 .record::<Account>(&keys::account(id))
@@ -114,7 +121,7 @@ impl Metadata {
             let all_of_it = keys::of_account(id);
             for range in &all_of_it {
                 if !self.engine.scan(range, 1, Direction::Forward).await?.rows.is_empty() {
-                    self.delete_entities(id, by).await?;
+                    self.delete_entities(id, by, &told).await?;
                 }
             }
             let mut draft = Draft::reclaiming();
@@ -123,7 +130,9 @@ impl Metadata {
             all_of_it.into_iter().for_each(|range| draft.expect_empty(range));
             draft.delete(keys::account(id));
             draft.delete(keys::entity_revision(id));
-            draft.audit(by);
+            if !told.load(Ordering::Relaxed) {
+                draft.audit(by);
+            }
             for key in self.access_keys().await? {
                 if key.account == *id {
                     draft.delete(keys::access_key(&key.access_key));

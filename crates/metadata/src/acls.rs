@@ -27,7 +27,7 @@ impl Metadata {
         by: &AuditEntry,
         decide: impl Fn(&Bucket) -> Result<(), Condition>,
     ) -> Result<()> {
-        self.change_bucket(known, Some(by), |bucket| {
+        self.change_bucket(known, by, |bucket| {
             decide(&bucket)?;
             Ok(Bucket { acl: acl.cloned(), ..bucket })
         })
@@ -45,7 +45,7 @@ impl Metadata {
         by: &AuditEntry,
         decide: impl Fn(&Bucket) -> Result<(), Condition>,
     ) -> Result<()> {
-        self.change_bucket(known, Some(by), |bucket| {
+        self.change_bucket(known, by, |bucket| {
             decide(&bucket)?;
             Ok(Bucket { object_ownership, ..bucket })
         })

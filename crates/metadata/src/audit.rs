@@ -119,7 +119,13 @@ fn number(key: &[u8]) -> Sequence {
 mod tests {
     use std::sync::Arc;
 
-    use model::{Condition, environment::Entropy, names::AccountId, records::Account};
+    use model::{
+        Condition,
+        entities::{Entity, EntityKind},
+        environment::Entropy,
+        names::AccountId,
+        records::Account,
+    };
 
     use super::*;
     use crate::{Error, engine::memory::Memory};
@@ -156,7 +162,11 @@ mod tests {
     }
 
     async fn change(metadata: &Metadata, id: &AccountId, by: &AuditEntry) {
-        let changed = metadata.change_entities::<_, Error>(id, by, async |_| Ok(()));
+        let entity = Entity { name: by.action.clone(), ..Entity::default() };
+        let changed = metadata.change_entities::<_, Error>(id, by, async |changes| {
+            changes.put(EntityKind::User, &entity);
+            Ok(())
+        });
         changed.await.expect("it changes");
     }
 
@@ -180,6 +190,8 @@ mod tests {
         let refused = metadata
             .change_entities::<(), Error>(&id, &bad, async |_| Err(Condition::NoSuchEntity.into()));
         assert!(refused.await.is_err());
+        change(&metadata, &id, &entry("1", 3, "good")).await;
+        metadata.set_account_block(&id, None, &entry("1", 4, "bad")).await.expect("it is so");
         assert_eq!(actions(&metadata).await, ["create", "good"]);
         let after = metadata.audit_trail(0, 1).await.expect("it is read").first().map(|it| it.0);
         let rest = metadata.audit_trail(after.unwrap_or(0), 9).await.expect("it is read");

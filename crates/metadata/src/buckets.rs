@@ -27,9 +27,11 @@ pub enum Created {
 impl Metadata {
     /// Creates a bucket; `wanted.id` is given here.
     ///
+    /// - `by`: what the audit trail tells of it.
+    ///
     /// # Errors
     /// [`Condition::TooManyBuckets`]; [`Condition::NoSuchAccount`] when the owner went meanwhile.
-    pub async fn create_bucket(&self, wanted: &Bucket) -> Result<Created> {
+    pub async fn create_bucket(&self, wanted: &Bucket, by: &AuditEntry) -> Result<Created> {
         self.transact(async || {
             if let Some((bucket, _)) = self.bucket(&wanted.name).await? {
                 return Ok(Try::Done(Created::Taken(bucket)));
@@ -39,6 +41,7 @@ impl Metadata {
             let mut draft = Draft::default();
             draft.expect_row(&keys::bucket(&bucket.name), None);
             self.draft_bucket(&mut draft, &bucket).await?;
+            draft.audit(by);
             Ok(Try::Commit(draft, Created::New(bucket)))
         })
         .await
@@ -61,7 +64,7 @@ impl Metadata {
     ///
     /// # Errors
     /// [`Condition::BucketNotEmpty`], [`Condition::NoSuchBucket`].
-    pub async fn delete_bucket(&self, known: &Bucket) -> Result<()> {
+    pub async fn delete_bucket(&self, known: &Bucket, by: &AuditEntry) -> Result<()> {
         self.transact(async || {
             let mut draft = Draft::reclaiming();
             let bucket = self.rebind(&mut draft, known).await?;
@@ -80,6 +83,7 @@ impl Metadata {
             draft.delete(keys::owned(&bucket.owner, bucket.name.as_str()));
             self.count_bucket(&mut draft, &bucket.owner, -1).await?;
             Scope::Bucket(bucket.id).keys().into_iter().for_each(|key| draft.delete(key));
+            draft.audit(by);
             Ok(Try::Commit(draft, ()))
         })
         .await
@@ -136,6 +140,7 @@ impl Metadata {
         known: &Bucket,
         versioning: Versioning,
         mfa_delete: Option<bool>,
+        by: &AuditEntry,
     ) -> Result<()> {
         let change = |bucket: Bucket| {
             if bucket.mfa_delete != known.mfa_delete {
@@ -145,7 +150,7 @@ impl Metadata {
             let mfa_delete = mfa_delete.or(bucket.mfa_delete);
             Ok(Bucket { versioning, mfa_delete, ..bucket })
         };
-        self.change_bucket(known, None, change).await
+        self.change_bucket(known, by, change).await
     }
 
     /// Sets how far public access is blocked.
@@ -155,26 +160,30 @@ impl Metadata {
         access_block: Option<AccessBlock>,
         by: &AuditEntry,
     ) -> Result<()> {
-        self.change_bucket(known, Some(by), |bucket| Ok(Bucket { access_block, ..bucket })).await
+        self.change_bucket(known, by, |bucket| Ok(Bucket { access_block, ..bucket })).await
     }
 
     /// Changes the bucket's own record.
     ///
-    /// - `by`: what the audit trail tells of it, if that is told.
+    /// - `by`: what the audit trail tells of it, if it changes.
     ///
     /// # Errors
     /// What `change` says of the bucket as it is in that very commit.
     pub(crate) async fn change_bucket(
         &self,
         known: &Bucket,
-        by: Option<&AuditEntry>,
+        by: &AuditEntry,
         change: impl Fn(Bucket) -> Result<Bucket, Condition>,
     ) -> Result<()> {
         self.transact(async || {
             let mut draft = Draft::default();
             let bucket = self.rebind(&mut draft, known).await?;
-            draft.put(keys::bucket(&bucket.name), &change(bucket)?);
-            by.into_iter().for_each(|entry| draft.audit(entry));
+            let changed = change(bucket.clone())?;
+            if changed == bucket {
+                return Ok(Try::Done(()));
+            }
+            draft.put(keys::bucket(&bucket.name), &changed);
+            draft.audit(by);
             Ok(Try::Commit(draft, ()))
         })
         .await

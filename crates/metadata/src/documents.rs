@@ -7,41 +7,69 @@ use minicbor::{Decode, Encode};
 use model::{
     Condition,
     audit::AuditEntry,
+    entities::NamedEntity,
     records::{Bucket, BucketDocument, DocumentKind, SetDocument},
 };
 
 use crate::{
-    Metadata, Result, keys,
+    Metadata, Result,
+    codec::encode,
+    keys,
     transaction::{Draft, Try},
 };
+
+/// A document as it is to be.
+#[derive(Clone, Copy, Debug)]
+pub struct NewDocument<'d, T> {
+    pub kind: DocumentKind,
+    pub value: &'d T,
+    /// Of a policy: the users and roles it names. Which they are is noted along with it.
+    pub named: &'d [NamedEntity],
+}
+
+impl<'d, T> NewDocument<'d, T> {
+    /// One that names nobody.
+    pub const fn of(kind: DocumentKind, value: &'d T) -> Self {
+        Self { kind, value, named: &[] }
+    }
+}
 
 impl Metadata {
     /// Sets a document in place of the one there is.
     ///
-    /// - `by`: what the audit trail tells of it, if that is told.
+    /// - `by`: what the audit trail tells of it.
     /// - `decide`: whether the bucket, as it is in that very commit, may have it.
     ///
     /// # Errors
-    /// [`Condition::NoSuchBucket`], and what `decide` says.
+    /// [`Condition::NoSuchBucket`], [`Condition::MalformedPolicy`] if it names somebody who is not
+    /// there, and what `decide` says.
     pub async fn set_document<T: Encode<()>>(
         &self,
         known: &Bucket,
-        kind: DocumentKind,
-        value: &T,
-        by: Option<&AuditEntry>,
+        NewDocument { kind, value, named }: NewDocument<'_, T>,
+        by: &AuditEntry,
         decide: impl Fn(&Bucket) -> Result<(), Condition>,
     ) -> Result<()> {
         self.transact(async || {
             let mut draft = Draft::default();
             let mut bucket = self.rebind(&mut draft, known).await?;
             decide(&bucket)?;
-            let revision = u64::from_be_bytes(self.random());
+            let named = self.note_named(&mut draft, named).await?;
+            let row = keys::document(bucket.id, kind);
+            let mut document = BucketDocument { revision: 0, value, named };
+            if let Some(revision) = bucket.document(kind) {
+                document.revision = revision;
+                let there = self.engine.get(&row).await?;
+                if there.is_some_and(|there| there.value == encode(&document)) {
+                    return Ok(Try::Done(()));
+                }
+            }
+            document.revision = u64::from_be_bytes(self.random());
             bucket.documents.retain(|set| set.kind != kind);
-            bucket.documents.push(SetDocument { kind, revision });
-            let document = BucketDocument { revision, value };
-            draft.put(keys::document(bucket.id, kind), &document);
+            bucket.documents.push(SetDocument { kind, revision: document.revision });
+            draft.put(row, &document);
             draft.put(keys::bucket(&bucket.name), &bucket);
-            by.into_iter().for_each(|entry| draft.audit(entry));
+            draft.audit(by);
             Ok(Try::Commit(draft, ()))
         })
         .await
@@ -52,7 +80,7 @@ impl Metadata {
         &self,
         known: &Bucket,
         kind: DocumentKind,
-        by: Option<&AuditEntry>,
+        by: &AuditEntry,
     ) -> Result<()> {
         self.transact(async || {
             let mut draft = Draft::default();
@@ -63,7 +91,7 @@ impl Metadata {
             bucket.documents.retain(|set| set.kind != kind);
             draft.delete(keys::document(bucket.id, kind));
             draft.put(keys::bucket(&bucket.name), &bucket);
-            by.into_iter().for_each(|entry| draft.audit(entry));
+            draft.audit(by);
             Ok(Try::Commit(draft, ()))
         })
         .await
@@ -89,7 +117,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::codec::{decode, encode};
+    use crate::codec::decode;
 
     /// A bucket as it was written before buckets had documents.
     #[derive(Encode)]
@@ -112,6 +140,20 @@ mod tests {
         storage_class: Option<String>,
         #[n(8)]
         redundancy: Option<String>,
+    }
+
+    #[test]
+    fn a_policy_written_before_names_were_noted_has_none_noted() {
+        #[derive(Encode)]
+        struct Before {
+            #[n(0)]
+            revision: u64,
+            #[n(1)]
+            value: String,
+        }
+        let before = encode(&Before { revision: 5, value: "text".into() });
+        let document: BucketDocument<String> = decode(keys::DOCUMENT, &before).expect("it decodes");
+        assert_eq!((document.revision, document.named), (5, Vec::new()));
     }
 
     #[test]

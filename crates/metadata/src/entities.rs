@@ -4,11 +4,13 @@
 //! Every change of one account's entities writes its revision row anew and expects the one it read:
 //! changes come one after the other, and whoever reads the revision knows what was in force.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use minicbor::{Decode, Encode};
 use model::{
     Condition,
     audit::AuditEntry,
-    entities::{Entity, EntityKind, KeyUse, ManagedPolicy, OidcProvider},
+    entities::{Entity, EntityKind, KeyUse, ManagedPolicy, NamedEntity, OidcProvider},
     limits::PROVIDER_URL_BYTES_MAX,
     names::AccountId,
     records::AccessKey,
@@ -38,6 +40,14 @@ pub struct EntityChanges {
     pub(crate) draft: Draft,
     /// Whether it is a change that the trail tells of, and caches are made anew for.
     pub(crate) told: bool,
+}
+
+/// Longer ones no entity has.
+const ENTITY_NAME_BYTES_MAX: usize = 128;
+
+/// The name without its path.
+fn last_part(name: &str) -> &str {
+    name.rsplit('/').next().unwrap_or_default()
 }
 
 impl EntityChanges {
@@ -97,7 +107,7 @@ impl Metadata {
         kind: EntityKind,
         name: &str,
     ) -> Result<Option<Entity>> {
-        if name.len() > 128 {
+        if name.len() > ENTITY_NAME_BYTES_MAX {
             return Ok(None);
         }
         Ok(self.record(&keys::entity(account, kind, name)).await?.map(|(entity, _)| entity))
@@ -113,7 +123,7 @@ impl Metadata {
         account: &AccountId,
         name: &str,
     ) -> Result<Option<ManagedPolicy>> {
-        if name.len() > 128 {
+        if name.len() > ENTITY_NAME_BYTES_MAX {
             return Ok(None);
         }
         Ok(self.record(&keys::managed_policy(account, name)).await?.map(|(policy, _)| policy))
@@ -172,6 +182,9 @@ impl Metadata {
                 Err(error) => Ok(Try::Done(Err(error))),
                 Ok(value) => {
                     let EntityChanges { mut draft, told, .. } = changes;
+                    if draft.changes_nothing(self.engine.as_ref()).await? {
+                        return Ok(Try::Done(Ok(value)));
+                    }
                     if told {
                         let number = u64::from_be_bytes(self.random());
                         draft.put(revision_row, &Revision { number });
@@ -182,6 +195,45 @@ impl Metadata {
             }
         });
         decided.await?
+    }
+
+    /// Finds out which users and roles a policy names: `draft` expects that they stay.
+    ///
+    /// # Errors
+    /// [`Condition::MalformedPolicy`] for one that is not there.
+    pub(crate) async fn note_named(
+        &self,
+        draft: &mut Draft,
+        named: &[NamedEntity],
+    ) -> Result<Vec<NamedEntity>> {
+        let mut noted = Vec::with_capacity(named.len());
+        for entity in named {
+            let name = last_part(&entity.name);
+            let found = match name.len() > ENTITY_NAME_BYTES_MAX {
+                true => None,
+                false => {
+                    let key = keys::entity(&entity.account, entity.kind, name);
+                    self.record::<Entity>(&key).await?
+                }
+            };
+            let found = found.filter(|(found, _)| found.name == name);
+            let (found, guard) = found.ok_or(Condition::MalformedPolicy)?;
+            draft.expect(&guard);
+            noted.push(NamedEntity { id: Some(found.id), ..entity.clone() });
+        }
+        Ok(noted)
+    }
+
+    /// The same for the trust policy of a role that is changed.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn note_trusted(
+        &self,
+        changes: &mut EntityChanges,
+        named: &[NamedEntity],
+    ) -> Result<Vec<NamedEntity>> {
+        self.note_named(&mut changes.draft, named).await
     }
 
     pub async fn key_use(&self, access_key: &str) -> Result<Option<KeyUse>> {
@@ -202,7 +254,14 @@ impl Metadata {
     }
 
     /// Deletes the entities of an account that goes, some at a time, with their keys.
-    pub(crate) async fn delete_entities(&self, account: &AccountId, by: &AuditEntry) -> Result<()> {
+    ///
+    /// - `told`: whether the trail tells of it already; then it does.
+    pub(crate) async fn delete_entities(
+        &self,
+        account: &AccountId,
+        by: &AuditEntry,
+        told: &AtomicBool,
+    ) -> Result<()> {
         for range in keys::of_account(account) {
             let mut rest = Some(range);
             while let Some(range) = rest {
@@ -221,10 +280,13 @@ impl Metadata {
                     }
                     let number = u64::from_be_bytes(self.random());
                     draft.put(keys::entity_revision(account), &Revision { number });
-                    draft.audit(by);
+                    if !told.load(Ordering::Relaxed) {
+                        draft.audit(by);
+                    }
                     Ok(Try::Commit(draft, ()))
                 })
                 .await?;
+                told.store(true, Ordering::Relaxed);
                 rest = page.next;
             }
         }
@@ -348,7 +410,11 @@ mod tests {
             Ok(())
         });
         put.await.expect("it is put");
-        metadata.delete_account(&account, &BY).await.expect("it goes");
+        let by = AuditEntry { action: "delete".into(), ..AuditEntry::default() };
+        metadata.delete_account(&account, &by).await.expect("it goes");
+        let trail = metadata.audit_trail(0, 1000).await.expect("it is read");
+        let told = trail.iter().filter(|(_, entry)| entry.action == "delete").count();
+        assert_eq!(told, 1, "one entry, however many commits");
         assert_eq!(metadata.access_keys().await.expect("they are read"), []);
         assert_eq!(metadata.key_use("Ku1").await.expect("it is read"), None);
         let users = metadata.entities(&account, EntityKind::User).await;

@@ -37,6 +37,7 @@ pub use blobs::{FreedBlob, Move, NamedBlob, NamedPage, OnlyVersion, PartBlob};
 pub use buckets::Created;
 pub use contents::NewContent;
 pub use directories::{Draining, KnownDirectory, METADATA_DIRECTORIES_MAX};
+pub use documents::NewDocument;
 pub use entities::EntityChanges;
 pub use error::{Error, Result};
 pub use leases::{Incarnation, Life};

@@ -7,7 +7,7 @@ use model::{Condition, limits::COMMIT_TRIES_MAX, names::BucketName, records::Buc
 
 use crate::{
     Error, Metadata, Result, codec,
-    engine::{Add, Commit, CommitError, Expect, Row, Sequence},
+    engine::{Add, Commit, CommitError, Engine, Expect, Row, Sequence},
     keys,
     recount::begin_recount,
     usage::Change,
@@ -93,6 +93,25 @@ impl Draft {
 
     pub fn count(&mut self, change: Change) {
         change.adds().for_each(|(key, amount)| self.add(key, amount));
+    }
+
+    /// Whether all would be as it is: it only puts what is there, and deletes what is not.
+    pub async fn changes_nothing(&self, engine: &dyn Engine) -> Result<bool> {
+        let Commit { put, delete, append, .. } = &self.commit;
+        if !append.is_empty() || self.adds.values().any(|amount| *amount != 0) {
+            return Ok(false);
+        }
+        for (key, value) in put {
+            if engine.get(key).await?.is_none_or(|there| there.value != *value) {
+                return Ok(false);
+            }
+        }
+        for key in delete {
+            if engine.get(key).await?.is_some() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     fn finish(mut self) -> (Commit, BTreeMap<Vec<u8>, Bound>) {

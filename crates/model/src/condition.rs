@@ -108,6 +108,7 @@ pub enum Condition {
     RequestTimeout,
     ServiceUnavailable,
     SignatureDoesNotMatch,
+    SignatureNonceUsed,
     SlowDown,
     TooManyBuckets,
     UnresolvableEmail,

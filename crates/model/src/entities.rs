@@ -26,10 +26,14 @@ macro_rules! allow {
 }
 
 /// What an account gives rights to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode)]
+#[cbor(index_only)]
 pub enum EntityKind {
+    #[n(0)]
     User,
+    #[n(1)]
     Group,
+    #[n(2)]
     Role,
 }
 
@@ -90,6 +94,25 @@ pub struct RoleFacts {
     pub description: Option<String>,
     #[n(2)]
     pub session_seconds_max: u32,
+    /// Users and roles that the policy names, as they were when it was written.
+    #[cbor(n(3), default)]
+    pub named: Vec<NamedEntity>,
+}
+
+/// A user or role as a policy names it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Encode, Decode)]
+pub struct NamedEntity {
+    #[n(0)]
+    pub account: AccountId,
+    #[n(1)]
+    pub kind: EntityKind,
+    /// With its path; a role that is named by a session without.
+    #[n(2)]
+    pub name: String,
+    /// The one that was called so when the policy was written: nobody else is meant, whatever its
+    /// name. `None` means whoever is called so.
+    #[n(3)]
+    pub id: Option<String>,
 }
 
 impl Entity {

@@ -63,6 +63,8 @@ pub const POLICY_BYTES_MAX_OSS: usize = 16 * 1024;
 pub const POLICY_STATEMENTS_MAX: usize = 250;
 /// Principals, resources and values of conditions in one policy, all together.
 pub const POLICY_VALUES_MAX: usize = 2000;
+/// Users and roles that one policy names: which they are is noted beside its text.
+pub const POLICY_ENTITIES_MAX: usize = 500;
 /// Text of all policies that are kept compiled. What they take in memory is a few times that.
 pub const POLICY_CACHE_BYTES_MAX: usize = 8 * 1024 * 1024;
 

@@ -5,6 +5,7 @@ use minicbor::{Decode, Encode, bytes::ByteVec};
 use crate::{
     acl::{Acl, Ownership},
     checksums::Algorithm,
+    entities::NamedEntity,
     names::{AccountId, BucketId, BucketName, ContentId, ObjectKey, UploadId, VersionId},
 };
 
@@ -167,6 +168,9 @@ pub struct BucketDocument<T> {
     pub revision: u64,
     #[n(1)]
     pub value: T,
+    /// Of a policy: the users and roles it names, as they were when it was written.
+    #[cbor(n(2), default)]
+    pub named: Vec<NamedEntity>,
 }
 
 /// What keeps a bucket from becoming public. Source: S3 "Block public access settings".
@@ -385,6 +389,26 @@ pub struct Upload {
     /// The object's, once it is made.
     #[n(9)]
     pub acl: Option<Acl>,
+    /// `None` if an earlier version began it, which did not note that.
+    #[n(10)]
+    pub initiator: Option<Initiator>,
+}
+
+/// Who began an upload.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum Initiator {
+    /// Somebody without a key.
+    #[n(0)]
+    Anybody,
+    /// Somebody of this account.
+    #[n(1)]
+    Account(#[n(0)] AccountId),
+}
+
+impl Initiator {
+    pub fn of(account: Option<&AccountId>) -> Self {
+        account.cloned().map_or(Self::Anybody, Self::Account)
+    }
 }
 
 /// One uploaded part.

@@ -257,6 +257,8 @@ pub enum Account {
     List(Remote),
     /// Deletes an account that owns no bucket
     Delete(DeleteAccount),
+    /// Takes all second factors from an account, or from one of its users, that lost them
+    MfaReset(ResetMfa),
 }
 
 #[derive(Debug, Args)]
@@ -274,6 +276,17 @@ pub struct CreateAccount {
     /// Secret key of --access-key
     #[arg(long, requires = "access_key")]
     pub secret_key: Option<Secret>,
+    #[command(flatten)]
+    pub remote: Remote,
+}
+
+#[derive(Debug, Args)]
+pub struct ResetMfa {
+    /// Account id
+    pub id: String,
+    /// One of its users; the account itself if not given
+    #[arg(long, value_name = "NAME")]
+    pub user: Option<String>,
     #[command(flatten)]
     pub remote: Remote,
 }

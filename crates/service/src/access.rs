@@ -8,7 +8,7 @@ use model::{
     Condition,
     entities::EntityKind,
     names::{AccountId, BucketName, ObjectKey},
-    policy::{Action, Decision, Document, Effect, Facts, Kind, Principal, Resource},
+    policy::{Action, Decision, Effect, Facts, Principal, Resource},
     records::Account,
 };
 
@@ -17,6 +17,7 @@ use crate::{
     authorize::{imagine, imagine_iam},
     entities::{Standing, say, stand_in},
     explain::{Explanation, Ground},
+    named::trust_of,
 };
 
 /// Keys of conditions with their values, as a request would have them.
@@ -100,8 +101,7 @@ impl Service {
         if let Some(role) = path.strip_prefix("role/") {
             let name = role.rsplit('/').next().unwrap_or_default();
             let found = self.metadata.entity(&owner, EntityKind::Role, name).await?;
-            let text = found.and_then(|role| role.role).map(|role| role.trust);
-            trust = text.and_then(|text| Document::parse(&text, Kind::Trust).ok());
+            trust = found.as_ref().and_then(trust_of);
         }
         let trust = trust.as_ref().filter(|_| action == Action::AssumeRole);
         Ok(imagine_iam(caller, action, (resource, &owner), trust))

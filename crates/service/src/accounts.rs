@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use model::{
     Condition,
-    entities::EntityKind,
+    entities::{EntityKind, MfaHolder},
     names::AccountId,
     policy::{Action, Principal},
     records::{AccessKey, Account},
 };
 
 use crate::{
-    Caller, Need, Operation, Permit, Result, Service, audit,
+    Caller, Error, Need, Operation, Permit, Result, Service, audit,
     entities::{NewUser, Standing, Tags, tokens::user_principal},
 };
 
@@ -42,6 +42,13 @@ pub struct ListAccounts;
 
 /// Deletes an account that owns no bucket.
 pub struct DeleteAccount(pub AccountId);
+
+/// Takes the second factors of an account away, or those of one of its users, who lost them.
+pub struct ResetMfa {
+    pub account: AccountId,
+    /// `None` is the account itself.
+    pub user: Option<String>,
+}
 
 /// Who an access key belongs to, and the secret its requests are signed with.
 pub struct Identity {
@@ -255,7 +262,7 @@ impl Service {
         let keys = if new.keys.is_empty() { vec![self.new_keys()] } else { new.keys.clone() };
         if keys.len() > ACCESS_KEYS_MAX {
             let detail = format!("An account has at most {ACCESS_KEYS_MAX} access keys.");
-            return Err(crate::Error::new(Condition::InvalidArgument, detail));
+            return Err(Error::new(Condition::InvalidArgument, detail));
         }
         let mut sealed = Vec::with_capacity(keys.len());
         for (access_key, secret) in &keys {
@@ -325,7 +332,7 @@ pub(crate) fn check_keys(access_key: &str, secret: &str) -> Result<()> {
     }
     let detail = "An access key has 1 to 128 printable characters without , = and :, a secret key \
                   8 to 128 printable characters.";
-    Err(crate::Error::new(Condition::InvalidArgument, detail))
+    Err(Error::new(Condition::InvalidArgument, detail))
 }
 
 impl Operation for CreateAccount {
@@ -369,5 +376,37 @@ impl Operation for DeleteAccount {
         let arn = arn_of(&self.0);
         let by = audit::entry(permit.caller(), "larder:DeleteAccount", &arn, &[]);
         Ok(service.metadata.delete_account(&self.0, &by).await?)
+    }
+}
+
+impl Operation for ResetMfa {
+    /// The serial numbers of the devices that were taken away.
+    type Output = Vec<String>;
+
+    fn needs(&self) -> Vec<Need<'_>> {
+        Need::service(Action::AdminAccounts)
+    }
+
+    async fn run(self, permit: Permit<'_, Self>, service: &Arc<Service>) -> Result<Self::Output> {
+        let Self { account, user } = &self;
+        let none = || Error::new(Condition::NoSuchEntity, "There is no second factor to reset.");
+        let (arn, holder) = match user {
+            None => (arn_of(account), MfaHolder::Account),
+            Some(name) => {
+                let found = service.metadata.entity(account, EntityKind::User, name).await?;
+                let found = found.ok_or_else(none)?;
+                (found.arn(account, EntityKind::User), MfaHolder::User(found.name))
+            }
+        };
+        let by = audit::entry(permit.caller(), "larder:ResetMfa", &arn, &[]);
+        let reset = service.metadata.change_entities(account, &by, async |changes| {
+            let mut taken = Vec::new();
+            for device in service.devices_of(account, &holder).await? {
+                taken.push(device.serial(account));
+                service.take_away(changes, account, &device.name).await?;
+            }
+            if taken.is_empty() { Err(none()) } else { Ok(taken) }
+        });
+        reset.await
     }
 }

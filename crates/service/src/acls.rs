@@ -15,6 +15,7 @@ use model::{
 
 use crate::{
     Caller, Error, Need, Operation, Permit, Result, Service,
+    audit::acl_details,
     objects::{Target, read},
 };
 
@@ -316,7 +317,8 @@ impl Operation for PutBucketAcl {
         let acl = service.understand(bucket, &bucket.owner, &self.acl, Of::Bucket).await?;
         service.check_acl(bucket, acl.as_ref()).await?;
         let decide = |bucket: &Bucket| check(bucket, acl.as_ref());
-        let by = permit.audit(Action::PutBucketAcl, &bucket.name);
+        let told = acl_details(acl.as_ref());
+        let by = permit.audit_with(Action::PutBucketAcl, &bucket.name, &told);
         Ok(service.metadata.set_bucket_acl(bucket, acl.as_ref(), &by, decide).await?)
     }
 }

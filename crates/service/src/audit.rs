@@ -5,9 +5,12 @@
 use std::sync::Arc;
 
 use model::{
+    acl::{Acl, Grant, Grantee},
     audit::AuditEntry,
+    checksums::Algorithm,
     names::BucketName,
-    policy::{Action, Principal},
+    policy::{Action, Document, Principal},
+    records::AccessBlock,
 };
 
 use crate::{Caller, Need, Operation, Permit, Result, Service, explain::cut_at};
@@ -49,10 +52,49 @@ pub(crate) fn entry(
     }
 }
 
+/// What is told besides: names with values.
+pub(crate) type Details = Vec<(&'static str, String)>;
+
+/// What is told of an access control list.
+pub(crate) fn acl_details(acl: Option<&Acl>) -> Details {
+    match acl {
+        None => vec![("Acl", "private".to_owned())],
+        Some(Acl::Word(word)) => vec![("Acl", word.name().to_owned())],
+        Some(Acl::Grants(grants)) => {
+            let grant = |Grant { grantee, permission }: &Grant| {
+                let who = match grantee {
+                    Grantee::Account(account) => account.as_str(),
+                    Grantee::Everybody => "AllUsers",
+                    Grantee::Authenticated => "AuthenticatedUsers",
+                    Grantee::LogDelivery => "LogDelivery",
+                };
+                ("Grant", format!("{} {who}", permission.name()))
+            };
+            // To strangers first: the rest may be too much to tell.
+            let stranger = |grant: &&Grant| !matches!(grant.grantee, Grantee::Account(_));
+            let (strangers, accounts): (Vec<_>, Vec<_>) = grants.iter().partition(stranger);
+            let count = [("Grants", grants.len().to_string())];
+            count.into_iter().chain(strangers.into_iter().chain(accounts).map(grant)).collect()
+        }
+    }
+}
+
+/// What is told of a policy: never its text.
+pub(crate) fn policy_details(text: &str, document: &Document) -> Details {
+    let hash = hex::encode(Algorithm::Sha256.hash(text.as_bytes()));
+    vec![("Statements", document.statements.len().to_string()), ("Sha256", hash)]
+}
+
+/// What is told of a public access block.
+pub(crate) fn block_details(block: Option<AccessBlock>) -> Details {
+    let told = block.map_or_else(|| "none".to_owned(), |block| format!("{block:?}"));
+    vec![("AccessBlock", told)]
+}
+
 impl<O: ?Sized> Permit<'_, O> {
     /// What is told of a change of a bucket.
     pub(crate) fn audit(&self, action: Action, bucket: &BucketName) -> AuditEntry {
-        entry(self.caller(), &action.word(), &format!("arn:aws:s3:::{bucket}"), &[])
+        self.audit_with(action, bucket, &[])
     }
 
     /// The same with more to tell.

@@ -11,7 +11,7 @@ use model::{
         Action, Context, Decision, Document, Facts, Layer, Layers, Resource, Wish, assume,
         evaluate, might_allow,
     },
-    records::{AccessBlock, Bucket, Version},
+    records::{AccessBlock, Bucket, Initiator, Upload, Version},
 };
 
 use crate::{
@@ -19,6 +19,7 @@ use crate::{
     explain::{Asker, Explanation, Question},
     objects::Target,
     policies::Policy,
+    uploads::UploadTarget,
 };
 
 /// A bucket as it was found.
@@ -257,6 +258,41 @@ impl<O: ?Sized> Permit<'_, O> {
         Ok(rule(service, &self.buckets, self.caller, &need).await?.decision.is_allowed())
     }
 
+    /// Checks that the caller may touch this upload: whoever has no right to the bucket by being of
+    /// its account touches only the uploads of its own account, or of the anonymous what those
+    /// began; others too if the bucket's policy allows to abort uploads or list their parts.
+    ///
+    /// Source: S3 "Multipart upload API and permissions".
+    ///
+    /// # Errors
+    /// [`Condition::AccessDenied`].
+    pub(crate) fn check_upload(
+        &self,
+        action: Action,
+        target: &UploadTarget,
+        upload: &Upload,
+    ) -> Result<()> {
+        let Some(found) = Found::named(&self.buckets, &target.bucket) else {
+            return Err(Condition::NoSuchBucket.into());
+        };
+        let (own, bucket) = (self.caller.account_id(), found.bucket());
+        let theirs = upload.initiator.as_ref().is_none_or(|it| *it == Initiator::of(own));
+        if theirs || own == Some(&bucket.owner) {
+            return Ok(());
+        }
+        let resource = Resource::Object(&target.bucket, &target.key);
+        if matches!(action, Action::AbortMultipartUpload | Action::ListMultipartUploadParts) {
+            let layers = self.caller.standing.join(found.layers(Lists::default()));
+            let context = Context::new(&self.caller.facts, action, resource);
+            let context = Context { owner: Some(&bucket.owner), ..context };
+            if evaluate(&layers, &context).is_allowed() {
+                return Ok(());
+            }
+        }
+        let detail = "Somebody else began the upload.";
+        Err(stranger(self.caller, bucket, resource.arn(), detail))
+    }
+
     /// Remembers why the caller may not do this, for a request that goes on without it.
     ///
     /// # Errors
@@ -429,12 +465,18 @@ pub(crate) fn imagine_iam(
 
 /// The bucket belongs to somebody else than the request says.
 fn not_expected(caller: &Caller, bucket: &Bucket) -> Error {
-    let error = Error::from(Condition::AccessDenied);
-    let why = Error::new(Condition::AccessDenied, "The request expects another bucket owner.");
-    let owner = Some(bucket.owner.clone());
-    let resource = Some(format!("arn:aws:s3:::{}", bucket.name));
+    let resource = format!("arn:aws:s3:::{}", bucket.name);
+    stranger(caller, bucket, resource, "The request expects another bucket owner.")
+}
+
+/// Refuses what no policy has a say in.
+///
+/// - `detail`: told to whoever asks for the reason, not to whoever is refused.
+fn stranger(caller: &Caller, bucket: &Bucket, resource: String, detail: &str) -> Error {
+    let why = Error::new(Condition::AccessDenied, detail);
     let told = Explanation::refused(Asker::of(caller), &why, caller.facts.now_ms);
-    error.because(Explanation { owner, resource, ..told })
+    let (owner, resource) = (Some(bucket.owner.clone()), Some(resource));
+    Error::from(Condition::AccessDenied).because(Explanation { owner, resource, ..told })
 }
 
 /// Decides over all policies and lists in force.

@@ -12,7 +12,7 @@ use model::{
     records::{Account, Bucket, Versioning},
 };
 
-use crate::{Error, Need, Operation, Permit, Result, Service};
+use crate::{Error, Need, Operation, Permit, Result, Service, audit::acl_details};
 
 pub use metadata::Usage;
 
@@ -148,7 +148,10 @@ impl Operation for CreateBucket {
         if let Some(acl) = &self.acl {
             wanted.acl = service.new_bucket_acl(&wanted, acl).await?;
         }
-        match service.metadata.create_bucket(&wanted).await? {
+        let mut told = acl_details(wanted.acl.as_ref());
+        told.insert(0, ("ObjectOwnership", wanted.ownership().name().to_owned()));
+        let by = permit.audit_with(Action::CreateBucket, &wanted.name, &told);
+        match service.metadata.create_bucket(&wanted, &by).await? {
             Created::New(bucket) => Ok(CreatedBucket { bucket, existed: false }),
             Created::Taken(bucket) if bucket.owner == *owner => {
                 Ok(CreatedBucket { bucket, existed: true })
@@ -224,7 +227,8 @@ impl Operation for DeleteBucket {
                 }
             }
         }
-        metadata.delete_bucket(bucket).await?;
+        let by = permit.audit(Action::DeleteBucket, &bucket.name);
+        metadata.delete_bucket(bucket, &by).await?;
         service.garbage_queued.notify_one();
         Ok(())
     }
@@ -245,7 +249,11 @@ impl Operation for SetVersioning {
         if bucket.wants_factor() || self.mfa_delete == Some(true) {
             service.use_owners_factor(permit.caller(), bucket).await?;
         }
-        Ok(service.metadata.set_versioning(bucket, self.versioning, self.mfa_delete).await?)
+        let Self { versioning, mfa_delete, .. } = self;
+        let mut told = vec![("Status", format!("{versioning:?}"))];
+        told.extend(mfa_delete.map(|wanted| ("MfaDelete", wanted.to_string())));
+        let by = permit.audit_with(Action::PutBucketVersioning, &bucket.name, &told);
+        Ok(service.metadata.set_versioning(bucket, versioning, mfa_delete, &by).await?)
     }
 }
 

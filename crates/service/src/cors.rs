@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use metadata::NewDocument;
 use model::{
     Condition,
     cors::{Cors, Fault},
@@ -55,8 +56,11 @@ impl Operation for PutBucketCors {
             Fault::Malformed => Condition::MalformedXml.into(),
             Fault::Invalid(detail) => Error::new(Condition::InvalidRequest, detail),
         })?;
-        let (kind, decide) = (DocumentKind::Cors, |_: &_| Ok(()));
-        Ok(service.metadata.set_document(bucket, kind, &self.cors, None, decide).await?)
+        let document = NewDocument::of(DocumentKind::Cors, &self.cors);
+        let decide = |_: &_| Ok(());
+        let told = [("Rules", self.cors.rules.len().to_string())];
+        let by = permit.audit_with(Action::PutBucketCors, &bucket.name, &told);
+        Ok(service.metadata.set_document(bucket, document, &by, decide).await?)
     }
 }
 
@@ -83,6 +87,7 @@ impl Operation for DeleteBucketCors {
 
     async fn run(self, permit: Permit<'_, Self>, service: &Arc<Service>) -> Result<Self::Output> {
         let (bucket, _) = permit.bucket(&self.bucket)?;
-        Ok(service.metadata.delete_document(bucket, DocumentKind::Cors, None).await?)
+        let by = permit.audit(self.action, &bucket.name);
+        Ok(service.metadata.delete_document(bucket, DocumentKind::Cors, &by).await?)
     }
 }

@@ -26,6 +26,7 @@ pub mod explain;
 pub mod export;
 mod hashing;
 pub mod holders;
+mod named;
 pub mod objects;
 mod outbound;
 pub mod policies;

@@ -3,12 +3,11 @@
 
 use std::sync::Arc;
 
-use metadata::Guard;
+use metadata::{Guard, NewDocument};
 use model::{
     Condition,
-    entities::EntityKind,
     names::{AccountId, BucketId, BucketName},
-    policy::{Action, Document, Kind, Who, check_bucket_policy, is_public},
+    policy::{Action, Document, Kind, check_bucket_policy, is_public},
     records::{AccessBlock, Bucket, DocumentKind},
 };
 
@@ -91,6 +90,7 @@ impl Service {
             let document = self.metadata.document::<String>(&bucket, DocumentKind::Policy).await?;
             if let Some(document) = document.filter(|document| document.revision == revision) {
                 let compiled = compile(&document.value, Kind::Bucket, name.as_str())?;
+                let compiled = compiled.meaning(&document.named);
                 let public = is_public(&compiled);
                 let bytes = document.value.len() + compiled.index_bytes();
                 let policy = Arc::new(Policy { public, document: compiled });
@@ -111,43 +111,6 @@ impl Service {
     pub(crate) fn new_access_block(&self) -> Option<AccessBlock> {
         self.block_public_access.then_some(AccessBlock::ALL)
     }
-
-    /// Whether there is an entity of this name, with its path.
-    async fn has_entity(&self, id: &AccountId, kind: EntityKind, name: &str) -> Result<bool> {
-        let last = name.rsplit('/').next().unwrap_or_default();
-        let found = self.metadata.entity(id, kind, last).await?;
-        Ok(found.is_some_and(|entity| entity.full_name() == name))
-    }
-
-    /// Refuses principals that do not exist: whoever came to be of that name later would have
-    /// their rights.
-    pub(crate) async fn check_principals(&self, document: &Document) -> Result<()> {
-        for who in document.statements.iter().flat_map(|statement| statement.named()) {
-            let (exists, named) = match who {
-                Who::Account(id) => (self.metadata.account(id).await?.is_some(), id.as_str()),
-                Who::Canonical(id) => {
-                    let accounts = self.metadata.accounts().await?;
-                    (accounts.iter().any(|account| account.canonical_id == *id), id.as_str())
-                }
-                Who::User { account, name } => {
-                    (self.has_entity(account, EntityKind::User, name).await?, name.as_str())
-                }
-                Who::Role { account, name } => {
-                    (self.has_entity(account, EntityKind::Role, name).await?, name.as_str())
-                }
-                // A session is named without the path of its role.
-                Who::Session { account, role, .. } => {
-                    let found = self.metadata.entity(account, EntityKind::Role, role).await?;
-                    (found.is_some(), role.as_str())
-                }
-                Who::Everybody | Who::Federated(_) | Who::Service(_) => continue,
-            };
-            if !exists {
-                return Err(malformed(format!("Invalid principal in policy: {named}")));
-            }
-        }
-        Ok(())
-    }
 }
 
 /// A policy as it was stored. One that cannot be read any more was written by another version of
@@ -167,7 +130,7 @@ pub(crate) fn compile(text: &str, kind: Kind, of: &str) -> Result<Document> {
     document.map_err(|error| Error::new(Condition::Internal, error))
 }
 
-fn malformed(detail: impl Into<String>) -> Error {
+pub(crate) fn malformed(detail: impl Into<String>) -> Error {
     Error::new(Condition::MalformedPolicy, detail)
 }
 
@@ -182,7 +145,7 @@ impl Operation for PutBucketPolicy {
         let (bucket, _) = permit.bucket(&self.bucket)?;
         let document = Document::parse(&self.text, Kind::Bucket).map_err(malformed)?;
         check_bucket_policy(&document, &bucket.name).map_err(malformed)?;
-        service.check_principals(&document).await?;
+        let named = service.check_principals(&document).await?;
         let public = is_public(&document);
         if public && service.account_block(&bucket.owner).await?.block_public_policy {
             return Err(Condition::PublicPolicyBlockedByAccount.into());
@@ -195,8 +158,10 @@ impl Operation for PutBucketPolicy {
             }
         };
         let kind = DocumentKind::Policy;
-        let by = permit.audit(Action::PutBucketPolicy, &bucket.name);
-        Ok(service.metadata.set_document(bucket, kind, &self.text, Some(&by), decide).await?)
+        let told = audit::policy_details(&self.text, &document);
+        let by = permit.audit_with(Action::PutBucketPolicy, &bucket.name, &told);
+        let document = NewDocument { kind, value: &self.text, named: &named };
+        Ok(service.metadata.set_document(bucket, document, &by, decide).await?)
     }
 }
 
@@ -209,8 +174,9 @@ impl Operation for GetBucketPolicy {
 
     async fn run(self, permit: Permit<'_, Self>, service: &Arc<Service>) -> Result<Self::Output> {
         let (bucket, _) = permit.bucket(&self.bucket)?;
-        let document = service.metadata.document(bucket, DocumentKind::Policy).await?;
-        Ok(document.ok_or(Condition::NoBucketPolicy)?.value)
+        let document = service.metadata.document::<String>(bucket, DocumentKind::Policy).await?;
+        let document = document.ok_or(Condition::NoBucketPolicy)?;
+        service.shown(&document.value, &document.named).await
     }
 }
 
@@ -224,7 +190,7 @@ impl Operation for DeleteBucketPolicy {
     async fn run(self, permit: Permit<'_, Self>, service: &Arc<Service>) -> Result<Self::Output> {
         let (bucket, _) = permit.bucket(&self.bucket)?;
         let by = permit.audit(Action::DeleteBucketPolicy, &bucket.name);
-        Ok(service.metadata.delete_document(bucket, DocumentKind::Policy, Some(&by)).await?)
+        Ok(service.metadata.delete_document(bucket, DocumentKind::Policy, &by).await?)
     }
 }
 
@@ -261,11 +227,8 @@ impl Operation for PutAccessBlock {
 
     async fn run(self, permit: Permit<'_, Self>, service: &Arc<Service>) -> Result<Self::Output> {
         let (bucket, _) = permit.bucket(&self.bucket)?;
-        let block = match self.access_block {
-            None => "none".to_owned(),
-            Some(block) => format!("{block:?}"),
-        };
-        let by = permit.audit_with(self.action, &bucket.name, &[("AccessBlock", block)]);
+        let told = audit::block_details(self.access_block);
+        let by = permit.audit_with(self.action, &bucket.name, &told);
         Ok(service.metadata.set_access_block(bucket, self.access_block, &by).await?)
     }
 }
@@ -304,7 +267,8 @@ impl Operation for PutAccountAccessBlock {
     async fn run(self, permit: Permit<'_, Self>, service: &Arc<Service>) -> Result<Self::Output> {
         let own = own_account(&permit, self.account.as_deref())?;
         let (by, arn) = (permit.caller(), format!("arn:aws:iam::{own}:root"));
-        let by = audit::entry(by, &self.action.word(), &arn, &[]);
+        let told = audit::block_details(self.access_block);
+        let by = audit::entry(by, &self.action.word(), &arn, &told);
         Ok(service.metadata.set_account_block(own, self.access_block, &by).await?)
     }
 }

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use metadata::NewDocument;
 use model::{
     Condition,
     names::BucketName,
@@ -66,9 +67,10 @@ impl Operation for PutBucketReferer {
             let detail = "The lists of referers have too many entries or are too long.";
             return Err(Error::new(Condition::InvalidArgument, detail));
         }
-        let (kind, decide) = (DocumentKind::Referer, |_: &_| Ok(()));
+        let document = NewDocument::of(DocumentKind::Referer, &self.rules);
+        let decide = |_: &_| Ok(());
         let by = permit.audit(Action::PutBucketReferer, &bucket.name);
-        Ok(service.metadata.set_document(bucket, kind, &self.rules, Some(&by), decide).await?)
+        Ok(service.metadata.set_document(bucket, document, &by, decide).await?)
     }
 }
 

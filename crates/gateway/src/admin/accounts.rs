@@ -1,4 +1,4 @@
-//! `/_larder/accounts`: list, create and delete accounts.
+//! `/_larder/accounts`: list, create and delete accounts, reset their second factors.
 
 use std::sync::Arc;
 
@@ -6,10 +6,10 @@ use model::{Condition, limits::XML_BYTES_MAX, names::AccountId, records::Account
 use serde::{Deserialize, Serialize};
 use service::{
     Error, Service,
-    accounts::{CreateAccount, DeleteAccount, ListAccounts, NewAccount},
+    accounts::{CreateAccount, DeleteAccount, ListAccounts, NewAccount, ResetMfa},
 };
 
-use super::json;
+use super::{json, read};
 use crate::{
     wire::{Reply, Request, Result, empty},
     xml::date,
@@ -102,6 +102,31 @@ pub async fn delete(request: &Request, service: &Arc<Service>, id: &str) -> Resu
     let id = AccountId::parse(id).ok_or(Condition::NoSuchAccount)?;
     service.call(&request.caller, DeleteAccount(id)).await?;
     Ok(empty(204))
+}
+
+/// Whose second factors are lost.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Lost {
+    /// `None` is the account itself.
+    user: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Reset {
+    /// Serial numbers of the devices that nobody has any more.
+    deactivated: Vec<String>,
+}
+
+/// `POST /_larder/accounts/{id}/mfa-reset`
+pub async fn change(request: &mut Request, service: &Arc<Service>, path: &str) -> Result<Reply> {
+    let Some((id, "mfa-reset")) = path.rsplit_once('/') else {
+        return Err(Condition::MethodNotAllowed.into());
+    };
+    let account = AccountId::parse(id).ok_or(Condition::NoSuchAccount)?;
+    let Lost { user } = read(request).await?;
+    let deactivated = service.call(&request.caller, ResetMfa { account, user }).await?;
+    json(200, &Reset { deactivated })
 }
 
 fn shown(account: Account, keys: Vec<Key>) -> Shown {

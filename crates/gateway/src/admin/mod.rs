@@ -71,6 +71,7 @@ pub async fn reply(request: &mut Request, gateway: &Gateway) -> Result<Reply> {
             }
         }
         (&Method::POST, path) => match path.split_once('/') {
+            Some(("accounts", path)) => accounts::change(request, service, path).await,
             Some(("disks", path)) => disks::change(request, service, path).await,
             Some(("buckets", name)) => buckets::set(request, service, name).await,
             _ => Err(Condition::MethodNotAllowed.into()),

@@ -257,6 +257,8 @@ table! {
     SignatureDoesNotMatch: 403 "SignatureDoesNotMatch",
         "The request signature we calculated does not match the signature you provided. Check \
          your key and signing method.";
+    SignatureNonceUsed: 400 "SignatureNonceUsed",
+        "Specified signature nonce was used already.";
     SlowDown: 503 "SlowDown" / "ServiceUnavailable",
         "Please reduce your request rate.";
     TooManyBuckets: 400 "TooManyBuckets",

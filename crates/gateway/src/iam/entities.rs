@@ -21,6 +21,7 @@ impl Call<'_> {
                 trust: form.required("AssumeRolePolicyDocument")?.to_owned(),
                 description: form.owned("Description"),
                 session_seconds_max: form.number("MaxSessionDuration")?.unwrap_or(3600),
+                named: Vec::new(),
             }),
             EntityKind::User | EntityKind::Group => None,
         };

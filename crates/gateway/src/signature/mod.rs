@@ -13,6 +13,7 @@ mod canonical;
 mod claim;
 mod form;
 mod mac;
+mod nonces;
 mod oss_v1;
 mod oss_v2;
 mod oss_v4;
@@ -36,9 +37,10 @@ use crate::address::Address;
 
 pub use claim::{Claim, Verified, claim};
 pub use form::claim_form;
+pub use nonces::Nonces;
 pub use payload::{ChunkSigning, Payload, Streaming, unsigned_payload};
 pub use refusal::Refusal;
-pub use rpc::rpc_claim;
+pub use rpc::{STRING_TO_SIGN, rpc_claim};
 pub use scheme::{Scheme, scheme};
 
 /// What a signature covers.

@@ -4,10 +4,10 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
-use model::Condition;
+use model::{Condition, names::AccountId};
 
 use super::{
-    Refusal,
+    Nonces, Refusal,
     mac::{hmac_sha1, same},
 };
 use crate::encoding::encode;
@@ -15,12 +15,16 @@ use crate::encoding::encode;
 /// How far the clock of a client may be off.
 const SKEW_MINUTES_MAX: i64 = 15;
 
+/// The field of a refusal with the text that was to be signed: for whoever called alone.
+pub const STRING_TO_SIGN: &str = "StringToSign";
+
 /// Who a call says has signed it: nothing is proven yet.
 #[derive(Debug)]
 pub struct RpcClaim {
     pub access_key: String,
     pub token: Option<String>,
     signature: String,
+    nonce: String,
     string_to_sign: String,
     signed: DateTime<Utc>,
 }
@@ -49,7 +53,7 @@ pub fn rpc_claim(method: &str, parameters: &[(String, String)]) -> Result<RpcCla
             return Err(Refusal::argument(format!("{name} must be {expected}."), name, &given));
         }
     }
-    required("SignatureNonce")?;
+    let nonce = required("SignatureNonce")?;
     let timestamp = required("Timestamp")?;
     let signed = NaiveDateTime::parse_from_str(&timestamp, "%Y-%m-%dT%H:%M:%SZ").map_err(|_| {
         let detail = "Specified time stamp is not well formatted.";
@@ -62,28 +66,42 @@ pub fn rpc_claim(method: &str, parameters: &[(String, String)]) -> Result<RpcCla
         access_key: required("AccessKeyId")?,
         token: find("SecurityToken").map(|(_, token)| token.clone()),
         signature: required("Signature")?,
+        nonce,
         string_to_sign: format!("{method}&%2F&{}", encode(canonical)),
         signed: signed.and_utc(),
     })
 }
 
 impl RpcClaim {
+    /// Checks the claim with the secret of its key, and that it was not made before.
+    ///
+    /// # Errors
+    /// As [`Self::verify`] and [`Nonces::spend`].
+    pub fn prove(
+        &self,
+        (account, secret): (&AccountId, &str),
+        now: DateTime<Utc>,
+        nonces: &Nonces,
+    ) -> Result<(), Refusal> {
+        self.verify(secret, now)?;
+        let until = self.signed + TimeDelta::minutes(SKEW_MINUTES_MAX);
+        nonces.spend(account, (&self.access_key, &self.nonce), (now, until))
+    }
+
     /// Checks the claim with the secret of its key.
     ///
     /// # Errors
     /// `SignatureDoesNotMatch`, `RequestTimeTooSkewed`.
-    pub fn verify(&self, secret: &str, now: DateTime<Utc>) -> Result<(), Refusal> {
+    fn verify(&self, secret: &str, now: DateTime<Utc>) -> Result<(), Refusal> {
         let key = format!("{secret}&");
         let mac = hmac_sha1(key.as_bytes(), self.string_to_sign.as_bytes())?;
         if !same(&STANDARD.encode(mac), &self.signature) {
             // With a token in it the string is nothing for a log.
             let told = self.token.is_none().then_some(self.string_to_sign.as_str());
             let told = told.unwrap_or("not shown, for it has a security token");
-            let detail = format!(
-                "Specified signature is not matched with our calculation. server string to sign \
-                 is:{told}",
-            );
-            return Err(Refusal::new(Condition::SignatureDoesNotMatch, detail));
+            let detail = "Specified signature is not matched with our calculation.";
+            let refusal = Refusal::new(Condition::SignatureDoesNotMatch, detail);
+            return Err(refusal.with(STRING_TO_SIGN, told));
         }
         let apart = now.signed_duration_since(self.signed).abs();
         if apart > TimeDelta::minutes(SKEW_MINUTES_MAX) {

@@ -13,6 +13,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use model::{
     Condition,
+    audit::AuditEntry,
     environment::Entropy,
     listing::Question,
     names::{AccountId, BucketId, BucketName, ContentId, ObjectKey, VersionId, VersionSelector},
@@ -81,7 +82,8 @@ impl Fixture {
             object_ownership: None,
             mfa_delete: None,
         };
-        let created = metadata.create_bucket(&wanted).await.expect("a bucket");
+        let created =
+            metadata.create_bucket(&wanted, &AuditEntry::default()).await.expect("a bucket");
         let Created::New(bucket) = created else { panic!("{created:?}") };
         let key = ObjectKey::parse("key").expect("a key");
         Self { metadata, bucket, key, put: BTreeSet::new(), now_ms: 1000 }
@@ -111,7 +113,9 @@ impl Fixture {
     }
 
     async fn switch(&mut self, versioning: Versioning) {
-        self.metadata.set_versioning(&self.bucket, versioning, None).await.expect("it is switched");
+        let by = AuditEntry::default();
+        let switched = self.metadata.set_versioning(&self.bucket, versioning, None, &by).await;
+        switched.expect("it is switched");
         self.bucket.versioning = versioning;
     }
 

@@ -184,7 +184,7 @@ fn refuse_twice_named(statements: &[Statement]) -> Result<(), String> {
     Err("Statement IDs (SID) in a single policy must be unique.".to_owned())
 }
 
-fn language(version: Option<&Json>) -> Result<Language, String> {
+pub(super) fn language(version: Option<&Json>) -> Result<Language, String> {
     match version.map(|version| version.scalar()) {
         None => Ok(Language::Aws { variables: false }),
         Some(Some(version)) => match version.as_str() {

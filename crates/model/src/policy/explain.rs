@@ -5,7 +5,7 @@ use std::{cell::OnceCell, fmt::Write as _, sync::Arc};
 
 use super::{
     Action, Context, Decision, Document, Effect, Kind, Language, Layer, Layers, Level, Place,
-    Principal, Resource, Statement, Vocabulary, document::Fit, keys::Key,
+    Principal, Resource, Statement, Vocabulary, document::Fit, json::quoted, keys::Key,
 };
 
 /// A statement about the action, the resource and the principal of a question.
@@ -249,24 +249,6 @@ fn resource(resource: Resource<'_>, wish: Wish, oss: bool) -> String {
             text
         }
     }
-}
-
-/// Text in JSON.
-fn quoted(text: &str) -> String {
-    let mut quoted = String::with_capacity(text.len() + 2);
-    quoted.push('"');
-    for letter in text.chars() {
-        match letter {
-            '"' | '\\' => quoted.extend(['\\', letter]),
-            letter if letter.is_control() => {
-                // Writing to a String cannot fail; all control characters have four digits.
-                let _ = write!(quoted, "\\u{:04x}", u32::from(letter));
-            }
-            letter => quoted.push(letter),
-        }
-    }
-    quoted.push('"');
-    quoted
 }
 
 impl Resource<'_> {

@@ -1,7 +1,7 @@
 //! JSON as policies are written in it: in order, and never with one name twice, which two readers
 //! could understand in two ways.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
@@ -53,6 +53,50 @@ impl Json {
             one => text(one).map(|text| vec![text]),
         }
     }
+}
+
+impl fmt::Display for Json {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Null => formatter.write_str("null"),
+            Self::Bool(flag) => write!(formatter, "{flag}"),
+            Self::Number(number) => formatter.write_str(number),
+            Self::Text(text) => formatter.write_str(&quoted(text)),
+            Self::List(list) => {
+                formatter.write_char('[')?;
+                for (place, json) in list.iter().enumerate() {
+                    write!(formatter, "{}{json}", if place == 0 { "" } else { "," })?;
+                }
+                formatter.write_char(']')
+            }
+            Self::Object(object) => {
+                formatter.write_char('{')?;
+                for (place, (name, json)) in object.iter().enumerate() {
+                    let comma = if place == 0 { "" } else { "," };
+                    write!(formatter, "{comma}{}:{json}", quoted(name))?;
+                }
+                formatter.write_char('}')
+            }
+        }
+    }
+}
+
+/// Text in JSON.
+pub(super) fn quoted(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('"');
+    for letter in text.chars() {
+        match letter {
+            '"' | '\\' => quoted.extend(['\\', letter]),
+            letter if letter.is_control() => {
+                // Writing to a String cannot fail; all control characters have four digits.
+                let _ = write!(quoted, "\\u{:04x}", u32::from(letter));
+            }
+            letter => quoted.push(letter),
+        }
+    }
+    quoted.push('"');
+    quoted
 }
 
 impl<'de> Deserialize<'de> for Json {
@@ -117,6 +161,12 @@ impl<'de> Visitor<'de> for Reader {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_read_is_written_as_it_was() {
+        let text = r#"{"b":[1,true,"x\"\\\u000a"],"é":null,"c":{},"d":[-1.5]}"#;
+        assert_eq!(Json::parse(text).unwrap().to_string(), text);
+    }
 
     #[test]
     fn a_name_stands_once_and_values_keep_their_order() {

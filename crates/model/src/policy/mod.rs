@@ -13,6 +13,7 @@ mod facts;
 mod index;
 mod json;
 mod keys;
+mod named;
 mod principals;
 mod wildcard;
 
@@ -28,5 +29,6 @@ pub use evaluate::{
 pub use explain::{Asked, Grant, Remedy, Seen, Wish, asked_of, remedy, seen};
 pub use facts::{Context, Facts, Principal, Resource, Signature};
 pub use keys::Key;
+pub use named::show_named;
 pub use principals::{Principals, Who};
 pub use wildcard::{Token, matches};

@@ -2,8 +2,11 @@
 //!
 //! Sources: "AWS JSON policy elements: Principal"; OSS "Bucket policy".
 
-use super::{Facts, Principal, json::Json};
-use crate::names::AccountId;
+use super::{Facts, Language, Principal, json::Json};
+use crate::{
+    entities::{EntityKind, NamedEntity},
+    names::AccountId,
+};
 
 /// One principal a statement names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,19 +17,11 @@ pub enum Who {
     Account(AccountId),
     /// An account by its other id.
     Canonical(String),
-    User {
-        account: AccountId,
-        /// With its path.
-        name: String,
-    },
-    Role {
-        account: AccountId,
-        name: String,
-    },
+    /// A user or role.
+    Entity(NamedEntity),
     /// One session of a role; `None` means any.
     Session {
-        account: AccountId,
-        role: String,
+        role: NamedEntity,
         session: Option<String>,
     },
     /// Somebody whom another identity provider knows.
@@ -119,12 +114,12 @@ fn aws(text: &str) -> Option<Who> {
     let name = name.to_owned();
     match (own, service, kind) {
         (true, "iam", "root") => Some(Who::Account(account)),
-        (true, "iam", "user") => Some(Who::User { account, name }),
-        (true, "iam", "role") => Some(Who::Role { account, name }),
+        (true, "iam", "user") => Some(Who::Entity(named(account, EntityKind::User, name))),
+        (true, "iam", "role") => Some(Who::Entity(named(account, EntityKind::Role, name))),
         (true, "sts", "assumed-role") => {
             let (role, session) = name.split_once('/')?;
-            let (role, session) = (role.to_owned(), Some(session.to_owned()));
-            Some(Who::Session { account, role, session })
+            let role = named(account, EntityKind::Role, role.to_owned());
+            Some(Who::Session { role, session: Some(session.to_owned()) })
         }
         _ => None,
     }
@@ -155,15 +150,53 @@ fn oss(word: &str) -> Option<Who> {
         let (account, rest) = rest.split_once(':')?;
         let (role, session) = rest.strip_prefix("assumed-role/")?.split_once('/')?;
         let session = Some(session.to_owned()).filter(|session| session != "*");
-        let account = account_id(account)?;
-        return Some(Who::Session { account, role: role.to_owned(), session });
+        let role = named(account_id(account)?, EntityKind::Role, role.to_owned());
+        return Some(Who::Session { role, session });
     }
     let (account, name) = word.split_once(':')?;
     let name = Some(name.to_owned()).filter(|name| !name.is_empty())?;
-    Some(Who::User { account: account_id(account)?, name })
+    Some(Who::Entity(named(account_id(account)?, EntityKind::User, name)))
+}
+
+/// Whoever is called so.
+fn named(account: AccountId, kind: EntityKind, name: String) -> NamedEntity {
+    NamedEntity { account, kind, name, id: None }
+}
+
+/// The user or role that a principal names, and the session of that role.
+pub(super) fn entity_of(word: &str, language: Language) -> Option<(NamedEntity, Option<String>)> {
+    let who = match language {
+        Language::Aws { .. } => aws(word),
+        Language::Oss => oss(word),
+    };
+    match who? {
+        Who::Entity(entity) => Some((entity, None)),
+        Who::Session { role, session } => Some((role, session.or(Some("*".to_owned())))),
+        _ => None,
+    }
+}
+
+/// Whether the entity of this id is meant: by its name only if it is not known which one was.
+fn is(meant: &NamedEntity, id: &str, by_name: impl FnOnce() -> bool) -> bool {
+    meant.id.as_deref().map_or_else(by_name, |meant| meant == id)
 }
 
 impl Who {
+    /// The user or role it names.
+    pub const fn entity(&self) -> Option<&NamedEntity> {
+        match self {
+            Self::Entity(entity) | Self::Session { role: entity, .. } => Some(entity),
+            _ => None,
+        }
+    }
+
+    const fn entity_mut(&mut self) -> Option<&mut NamedEntity> {
+        match self {
+            Self::Entity(entity) | Self::Session { role: entity, .. } => Some(entity),
+            _ => None,
+        }
+    }
+
     /// How this names the principal of a request.
     fn names(&self, facts: &Facts) -> Naming {
         let here = |matches: bool, naming: Naming| if matches { naming } else { Naming::None };
@@ -179,21 +212,24 @@ impl Who {
                 let whole = matches!(principal, Principal::Account(_));
                 here(own, if whole { Naming::Itself } else { Naming::Account })
             }
-            (Self::User { account, name }, Principal::User { account: own, name: known, .. }) => {
-                here(account == own && name == known, Naming::Itself)
+            (Self::Entity(entity), Principal::User { account, name, id }) => {
+                let own = entity.kind == EntityKind::User && entity.account == *account;
+                here(own && is(entity, id, || entity.name == *name), Naming::Itself)
             }
-            (Self::Role { account, name }, Principal::Session { account: own, role, .. }) => {
-                here(account == own && name == role, Naming::Role)
+            (Self::Entity(entity), Principal::Session { account, role, role_id, .. }) => {
+                let own = entity.kind == EntityKind::Role && entity.account == *account;
+                here(own && is(entity, role_id, || entity.name == *role), Naming::Role)
             }
             (
-                Self::Session { account, role, session },
-                Principal::Session { account: own, role: taken, session: named, .. },
+                Self::Session { role, session },
+                Principal::Session { account, role: taken, role_id, session: named },
             ) => {
                 // A session is named without the path of its role.
-                let role = taken == role || taken.ends_with(&format!("/{role}"));
+                let by_name = || taken.rsplit('/').next() == Some(&*role.name);
+                let own = role.account == *account && is(role, role_id, by_name);
                 let one = session.as_ref().is_none_or(|session| session == named);
                 let exact = if session.is_some() { Naming::Itself } else { Naming::Role };
-                here(account == own && role && one, exact)
+                here(own && one, exact)
             }
             (Self::Federated(arn), Principal::Web(own)) => here(arn == own, Naming::Itself),
             _ => Naming::None,
@@ -232,6 +268,15 @@ impl Principals {
             Self::These(these) => these.contains(&Who::Everybody),
             Self::AllBut(_) => true,
         }
+    }
+
+    /// The users and roles it names.
+    pub(super) fn entities_mut(&mut self) -> impl Iterator<Item = &mut NamedEntity> {
+        let named = match self {
+            Self::Holder => &mut [][..],
+            Self::These(named) | Self::AllBut(named) => named,
+        };
+        named.iter_mut().filter_map(Who::entity_mut)
     }
 
     /// Everybody it names.

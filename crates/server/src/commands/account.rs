@@ -26,7 +26,22 @@ pub fn run(command: &Account) -> Result<()> {
             let id = escaped(&delete.id);
             ask(&delete.remote, "DELETE", &format!("{PATH}/{id}"), b"").map(drop)
         }
+        Account::MfaReset(reset) => {
+            let path = format!("{PATH}/{}/mfa-reset", escaped(&reset.id));
+            let body = json!({ "user": reset.user }).to_string();
+            let answer = ask(&reset.remote, "POST", &path, body.as_bytes())?;
+            show_reset(&reset.remote, &answer)
+        }
     }
+}
+
+fn show_reset(remote: &Remote, answer: &Value) -> Result<()> {
+    if remote.output.json {
+        return super::print(&format!("{}\n", serde_json::to_string_pretty(answer)?));
+    }
+    let devices = answer.get("deactivated").and_then(Value::as_array).into_iter().flatten();
+    let lines = devices.filter_map(Value::as_str).map(|serial| format!("deactivated  {serial}\n"));
+    super::print(&lines.collect::<String>())
 }
 
 fn description(create: &CreateAccount) -> Value {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use model::{
     Condition,
-    entities::{Entity, EntityKind, MfaHolder, RoleFacts},
+    entities::{Entity, EntityKind, MfaHolder, NamedEntity, RoleFacts},
     limits::{
         ENTITIES_PER_ACCOUNT_MAX, ENTITY_TAGS_MAX, ROLE_SESSION_SECONDS, TRUST_POLICY_BYTES_MAX,
     },
@@ -14,7 +14,7 @@ use model::{
 use super::{
     Tags,
     arn::{check_entity_name, check_name, check_path, exists, invalid, over},
-    check_trust, of_kind, own_name,
+    check_trust, note_trusted, of_kind, own_name,
 };
 use crate::{Caller, Error, Result, Service, authorize::Granted};
 
@@ -67,21 +67,26 @@ impl Service {
         };
         let account = caller.account_id().ok_or(Condition::AccessDenied)?;
         let granted = Granted::give(caller, action, &entity.arn(account, kind))?;
-        self.check_entity(kind, &entity).await?;
-        self.add_entity(&granted, kind, &entity).await?;
+        let trusted = self.check_entity(kind, &entity).await?;
+        self.add_entity(&granted, kind, &entity, &trusted).await?;
         Ok(entity)
     }
 
-    async fn check_entity(self: &Arc<Self>, kind: EntityKind, entity: &Entity) -> Result<()> {
+    /// The users and roles that a role trusts.
+    async fn check_entity(
+        self: &Arc<Self>,
+        kind: EntityKind,
+        entity: &Entity,
+    ) -> Result<Vec<NamedEntity>> {
         check_entity_name(kind, &entity.name)?;
         check_path(&entity.path)?;
         check_tags(&entity.tags)?;
         if let Some(role) = &entity.role {
             check_seconds(role.session_seconds_max)?;
             check_trust_size(&role.trust)?;
-            check_trust(self, &role.trust).await?;
+            return check_trust(self, &role.trust).await;
         }
-        Ok(())
+        Ok(Vec::new())
     }
 
     async fn add_entity(
@@ -89,6 +94,7 @@ impl Service {
         granted: &Granted<'_>,
         kind: EntityKind,
         entity: &Entity,
+        trusted: &[NamedEntity],
     ) -> Result<()> {
         granted
             .change(self, async |changes| {
@@ -103,7 +109,11 @@ impl Service {
                 if others >= ENTITIES_PER_ACCOUNT_MAX {
                     return Err(over(&format!("{}s", titled(kind)), ENTITIES_PER_ACCOUNT_MAX));
                 }
-                changes.put(kind, entity);
+                let mut entity = entity.clone();
+                if let Some(role) = &mut entity.role {
+                    role.named = note_trusted(self, changes, trusted).await?;
+                }
+                changes.put(kind, &entity);
                 Ok(())
             })
             .await
@@ -124,7 +134,7 @@ impl Service {
             return whole_account(caller);
         };
         let granted = self.on_entity(caller, action, kind, &name).await?;
-        granted.entity(self, kind, &name).await
+        self.shown_role(granted.entity(self, kind, &name).await?).await
     }
 
     /// All of a kind whose path begins so, in order of name.
@@ -141,7 +151,11 @@ impl Service {
         let granted = self.on_entity(caller, action, kind, "").await?;
         let mut found = self.metadata.entities(granted.account(), kind).await?;
         found.retain(|entity| entity.path.starts_with(path_prefix));
-        Ok(found)
+        let mut shown = Vec::with_capacity(found.len());
+        for entity in found {
+            shown.push(self.shown_role(entity).await?);
+        }
+        Ok(shown)
     }
 
     /// Gives a user or group another name or path.
@@ -224,17 +238,23 @@ impl Service {
         };
         let granted = self.on_entity(caller, action, EntityKind::Role, name).await?;
         change.session_seconds_max.map(check_seconds).transpose()?;
+        let mut trusted = Vec::new();
         if let Some(trust) = &change.trust {
             check_trust_size(trust)?;
-            check_trust(self, trust).await?;
+            trusted = check_trust(self, trust).await?;
         }
         granted
-            .alter(self, EntityKind::Role, name, async |entity| {
+            .change(self, async |changes| {
+                let mut entity = granted.entity(self, EntityKind::Role, name).await?;
                 let role = entity.role.get_or_insert_default();
-                role.trust = change.trust.clone().unwrap_or(std::mem::take(&mut role.trust));
+                if let Some(trust) = &change.trust {
+                    role.trust.clone_from(trust);
+                    role.named = note_trusted(self, changes, &trusted).await?;
+                }
                 role.description = change.description.clone().or(role.description.take());
                 role.session_seconds_max =
                     change.session_seconds_max.unwrap_or(role.session_seconds_max);
+                changes.put(EntityKind::Role, &entity);
                 Ok(())
             })
             .await

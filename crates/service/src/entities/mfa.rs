@@ -45,6 +45,9 @@ pub struct MfaShown {
     pub holder: Option<Entity>,
 }
 
+/// What two codes came to, and when.
+type Shown = Result<(), (Refused, i64)>;
+
 /// A device of the account, and what a commit expects of it.
 type Found = (MfaDevice, Guard);
 
@@ -153,11 +156,8 @@ impl Service {
             if shown.is_ok() {
                 device.holder = Some(holder.clone());
                 device.enabled_ms = Some(self.now_ms());
-            } else {
-                changes.only_note();
             }
-            changes.put_mfa(&device, Some(&read));
-            Ok(shown)
+            Ok(note_shown(changes, &(device, read), shown))
         });
         shown.await?.map_err(refused)
     }
@@ -178,11 +178,7 @@ impl Service {
         let shown = granted.change(self, async |changes| {
             let (mut device, read) = self.device_of(granted.account(), &holder, serial).await?;
             let shown = self.show_two(&mut device, (serial, codes))?;
-            if shown.is_err() {
-                changes.only_note();
-            }
-            changes.put_mfa(&device, Some(&read));
-            Ok(shown)
+            Ok(note_shown(changes, &(device, read), shown))
         });
         shown.await?.map_err(refused)
     }
@@ -201,12 +197,23 @@ impl Service {
         let (granted, holder) = self.mfa_holder(caller, action, user).await?;
         granted
             .change(self, async |changes| {
-                let (mut device, read) = self.device_of(granted.account(), &holder, serial).await?;
-                (device.holder, device.enabled_ms) = (None, None);
-                changes.put_mfa(&device, Some(&read));
+                let found = self.device_of(granted.account(), &holder, serial).await?;
+                take_away(changes, found);
                 Ok(())
             })
             .await
+    }
+
+    /// Takes away a device of that name.
+    pub(crate) async fn take_away(
+        &self,
+        changes: &mut EntityChanges,
+        account: &AccountId,
+        name: &str,
+    ) -> Result<()> {
+        let found = self.metadata.mfa_device(account, name).await?;
+        found.into_iter().for_each(|found| take_away(changes, found));
+        Ok(())
     }
 
     /// The devices of a user, or of the account itself.
@@ -360,7 +367,7 @@ impl Service {
     }
 
     /// The devices of a user, or of the account itself.
-    pub(super) async fn devices_of(
+    pub(crate) async fn devices_of(
         &self,
         account: &AccountId,
         holder: &MfaHolder,
@@ -413,7 +420,7 @@ impl Service {
         &self,
         device: &mut MfaDevice,
         (serial, codes): (&str, [Code; 2]),
-    ) -> Result<Result<(), (Refused, i64)>> {
+    ) -> Result<Shown> {
         let seed = self.seal.open_seed(serial, &device.sealed_seed)?;
         let now_ms = self.now_ms();
         Ok(device.counter.use_two(&seed, codes, now_ms).map_err(|refused| (refused, now_ms)))
@@ -459,6 +466,21 @@ impl Service {
             }
         }
     }
+}
+
+/// Keeps what a device is after two of its codes were shown: wrong ones change nothing else.
+fn note_shown(changes: &mut EntityChanges, (device, read): &Found, shown: Shown) -> Shown {
+    if shown.is_err() {
+        changes.only_note();
+    }
+    changes.put_mfa(device, Some(read));
+    shown
+}
+
+/// Nobody has it any more; which of its codes were used stays known.
+fn take_away(changes: &mut EntityChanges, (device, read): Found) {
+    let device = MfaDevice { holder: None, enabled_ms: None, ..device };
+    changes.put_mfa(&device, Some(&read));
 }
 
 /// The name at the end of the serial number of a device of this account.

@@ -39,7 +39,7 @@ use std::sync::Arc;
 use metadata::EntityChanges;
 use model::{
     Condition,
-    entities::{Entity, EntityKind, ManagedPolicy},
+    entities::{Entity, EntityKind, ManagedPolicy, NamedEntity},
     names::AccountId,
     policy::{Action, Document, Key, Kind, Principal},
 };
@@ -155,8 +155,9 @@ fn check_document(text: &str) -> Result<()> {
     Document::parse(text, Kind::Identity).map(drop).map_err(malformed)
 }
 
-/// The policy that says who may take on a role; its principals must exist.
-async fn check_trust(service: &Arc<Service>, text: &str) -> Result<()> {
+/// The policy that says who may take on a role; its principals must exist. The users and roles it
+/// names.
+async fn check_trust(service: &Arc<Service>, text: &str) -> Result<Vec<NamedEntity>> {
     let malformed = |error| Error::new(Condition::MalformedPolicyDocument, error);
     let document = Document::parse(text, Kind::Trust).map_err(malformed)?;
     let level = |action: Action| action.level() == model::policy::Level::Sts;
@@ -167,7 +168,24 @@ async fn check_trust(service: &Arc<Service>, text: &str) -> Result<()> {
     if strange {
         return Err(malformed("AssumeRole policy may only specify STS AssumeRole actions.".into()));
     }
-    service.check_principals(&document).await.map_err(|error| {
-        malformed(error.detail.unwrap_or_else(|| "Invalid principal in policy".to_owned()))
+    service.check_principals(&document).await.map_err(|error| match error.condition {
+        Condition::MalformedPolicy => {
+            malformed(error.detail.unwrap_or_else(|| "Invalid principal in policy".to_owned()))
+        }
+        _ => error,
+    })
+}
+
+/// Notes which users and roles are trusted, in the commit that writes the policy.
+async fn note_trusted(
+    service: &Service,
+    changes: &mut EntityChanges,
+    named: &[NamedEntity],
+) -> Result<Vec<NamedEntity>> {
+    service.metadata.note_trusted(changes, named).await.map_err(|error| match error {
+        metadata::Error::Refused(Condition::MalformedPolicy) => {
+            Error::new(Condition::MalformedPolicyDocument, "Invalid principal in policy")
+        }
+        other => other.into(),
     })
 }

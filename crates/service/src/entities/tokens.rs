@@ -28,6 +28,7 @@ use crate::{
     Caller, Error, Identity, Result, Service,
     authorize::Granted,
     explain::{Explanation, Question},
+    named::trust_of,
 };
 
 /// Credentials that end by themselves.
@@ -334,8 +335,7 @@ impl Service {
         wish: &SessionWish,
     ) -> Result<()> {
         let arn = role.arn(account, EntityKind::Role);
-        let trust = role.role.as_ref().map(|role| Document::parse(&role.trust, Kind::Trust));
-        let trust = trust.and_then(Result::ok).ok_or_else(|| denied(caller, &arn))?;
+        let trust = trust_of(role).ok_or_else(|| denied(caller, &arn))?;
         let facts = Facts {
             external_id: wish.external_id.clone(),
             session_name: Some(wish.name.clone()),

@@ -32,14 +32,20 @@ impl Operation for CompleteUpload {
 
     async fn run(self, permit: Permit<'_, Self>, service: &Arc<Service>) -> Result<Self::Output> {
         let (bucket, _) = permit.bucket(&self.target.bucket)?;
-        let error = match self.complete(service, bucket).await {
-            Ok(written) => return Ok(written),
+        let find = async || service.upload(&permit, Action::PutObject, &self.target).await;
+        let error = match find().await {
+            Ok(upload) => match self.complete(service, bucket, upload).await {
+                Ok(written) => return Ok(written),
+                Err(error) => error,
+            },
             Err(error) => error,
         };
         // Whatever went wrong: somebody may have completed it before, or in this very moment.
-        match service.upload(bucket, &self.target).await {
-            Ok(_) => Err(error),
-            Err(missing) => self.repeat(service, bucket, missing).await,
+        match find().await {
+            Err(missing) if missing.condition == Condition::NoSuchUpload => {
+                self.repeat(service, bucket, missing).await
+            }
+            _ => Err(error),
         }
     }
 }
@@ -56,8 +62,12 @@ async fn read_parts(service: &Service, upload: &Upload) -> Result<(Guard, Vec<Pa
 }
 
 impl CompleteUpload {
-    async fn complete(&self, service: &Arc<Service>, bucket: &Bucket) -> Result<Written> {
-        let upload = service.upload(bucket, &self.target).await?;
+    async fn complete(
+        &self,
+        service: &Arc<Service>,
+        bucket: &Bucket,
+        upload: Upload,
+    ) -> Result<Written> {
         self.condition.refuse_early(service, bucket, &upload.key).await?;
         let (seen, uploaded) = read_parts(service, &upload).await?;
         let parts = self.choose(&upload, uploaded)?;

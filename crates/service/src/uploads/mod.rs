@@ -14,7 +14,9 @@ use model::{
     names::{BucketName, ObjectKey, UploadId},
     policy::Action,
     preconditions::{ByteRange, Preconditions},
-    records::{Account, Attributes, Bucket, Checksum, ChecksumKind, Part, Upload, Version},
+    records::{
+        Account, Attributes, Bucket, Checksum, ChecksumKind, Initiator, Part, Upload, Version,
+    },
 };
 
 use crate::{
@@ -151,6 +153,7 @@ impl Operation for CreateUpload {
             part_bytes_min: self.part_bytes_min,
             sequential: self.sequential,
             acl,
+            initiator: Some(Initiator::of(permit.caller().account_id())),
         };
         service.metadata.create_upload(bucket, &upload).await?;
         Ok(upload)
@@ -166,12 +169,20 @@ impl Service {
         UploadId(id)
     }
 
-    /// The upload a request names.
-    async fn upload(&self, bucket: &Bucket, target: &UploadTarget) -> Result<Upload> {
+    /// The upload a request names, if the caller may touch it.
+    async fn upload<O>(
+        &self,
+        permit: &Permit<'_, O>,
+        action: Action,
+        target: &UploadTarget,
+    ) -> Result<Upload> {
+        let (bucket, _) = permit.bucket(&target.bucket)?;
         let found = self.metadata.upload(bucket.id, &target.key, target.upload).await?;
         let missing =
             || Error::from(Condition::NoSuchUpload).field("UploadId", target.upload.to_string());
-        found.map(|(upload, _)| upload).ok_or_else(missing)
+        let (upload, _) = found.ok_or_else(missing)?;
+        permit.check_upload(action, target, &upload)?;
+        Ok(upload)
     }
 
     /// Stores a body as a part and names it.
@@ -235,7 +246,7 @@ impl Operation for UploadPart {
     ) -> Result<Self::Output> {
         check_number(self.number)?;
         let (bucket, _) = permit.bucket(&self.target.bucket)?;
-        let upload = service.upload(bucket, &self.target).await?;
+        let upload = service.upload(&permit, Action::PutObject, &self.target).await?;
         let wanted = upload.checksum.map(|(algorithm, _)| algorithm);
         let given = self.body.algorithm();
         if let (Some(wanted), Some(given)) = (wanted, given)
@@ -299,7 +310,7 @@ impl Operation for UploadPartCopy {
     async fn run(self, permit: Permit<'_, Self>, service: &Arc<Service>) -> Result<Self::Output> {
         check_number(self.number)?;
         let (bucket, _) = permit.bucket(&self.target.bucket)?;
-        let upload = service.upload(bucket, &self.target).await?;
+        let upload = service.upload(&permit, Action::PutObject, &self.target).await?;
         let (found, object) =
             find_source(service, &permit, &self.source, &self.source_preconditions).await?;
         let range = match self.range {
@@ -328,7 +339,8 @@ impl Operation for ListParts {
 
     async fn run(self, permit: Permit<'_, Self>, service: &Arc<Service>) -> Result<Self::Output> {
         let (bucket, _) = permit.bucket(&self.target.bucket)?;
-        let upload = service.upload(bucket, &self.target).await?;
+        let upload =
+            service.upload(&permit, Action::ListMultipartUploadParts, &self.target).await?;
         let (parts, more) = service.metadata.parts(upload.id, self.after, self.limit).await?;
         let next = parts.last().filter(|_| more).map(|part| part.number);
         let owner = match service.metadata.account(&upload.owner).await? {
@@ -386,7 +398,7 @@ impl Operation for AbortUpload {
 
     async fn run(self, permit: Permit<'_, Self>, service: &Arc<Service>) -> Result<Self::Output> {
         let (bucket, _) = permit.bucket(&self.0.bucket)?;
-        let upload = service.upload(bucket, &self.0).await?;
+        let upload = service.upload(&permit, Action::AbortMultipartUpload, &self.0).await?;
         service.metadata.abort_upload(bucket, &upload, service.now_ms()).await?;
         service.garbage_queued.notify_one();
         Ok(())

@@ -110,6 +110,7 @@ mod tests {
             part_bytes_min: 0,
             sequential: false,
             acl: None,
+            initiator: None,
         };
         let bucket = BucketName::parse("bkt").unwrap();
         let document = document(Dialect::Oss, KeyEncoding::Url, &bucket, &upload);

@@ -217,6 +217,7 @@ mod tests {
             part_bytes_min: 0,
             sequential: false,
             acl: None,
+            initiator: None,
         }
     }
 

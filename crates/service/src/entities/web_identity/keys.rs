@@ -15,6 +15,8 @@ use jsonwebtoken::{
 use model::{
     Condition,
     environment::{Clock, unix_ms},
+    limits::OIDC_PROVIDERS_MAX,
+    names::AccountId,
 };
 use serde::Deserialize;
 use serde_json::Value;
@@ -25,8 +27,9 @@ use crate::{Error, Outbound, Result};
 const DOCUMENT_BYTES_MAX: usize = 256 * 1024;
 /// Letters of another issuer's name that the log tells.
 const ISSUER_CHARS_TOLD: usize = 200;
-/// Keys of one provider, and providers whose keys are remembered.
+/// Keys of one provider.
 const KEYS_MAX: usize = 100;
+/// Providers whose keys are remembered, of all accounts.
 const PROVIDERS_MAX: usize = 1000;
 /// How long keys are taken for the present ones.
 const FRESH_MS: i64 = 3_600_000;
@@ -37,9 +40,46 @@ const PAUSE_MS: i64 = 30_000;
 /// The same after it could not be asked.
 const RETRY_MS: i64 = 5_000;
 
-/// The keys of all providers that were asked, by the providers' URLs.
+/// The keys of all providers that were asked, by the account that trusts them and their URLs. Who
+/// has too many pushes out its own.
 #[derive(Default)]
-pub(crate) struct KeySets(Mutex<HashMap<String, Arc<tokio::sync::Mutex<KeySet>>>>);
+pub(crate) struct KeySets(Mutex<Remembered>);
+
+#[derive(Default)]
+struct Remembered {
+    sets: HashMap<(AccountId, String), Used>,
+    /// How often any was used.
+    uses: u64,
+}
+
+/// A set, and when it was used last.
+#[derive(Default)]
+struct Used {
+    set: Arc<tokio::sync::Mutex<KeySet>>,
+    at: u64,
+}
+
+impl Remembered {
+    /// Makes room for one more of an account: the least recently used one goes, of that account if
+    /// it has as many as one may have, else of the account that has most.
+    fn make_room(&mut self, account: &AccountId) {
+        let mut counts: HashMap<&AccountId, usize> = HashMap::new();
+        for (owner, _) in self.sets.keys() {
+            *counts.entry(owner).or_default() += 1;
+        }
+        let own = counts.get(account).copied().unwrap_or_default();
+        let from = match own >= OIDC_PROVIDERS_MAX {
+            true => Some(account),
+            false if self.sets.len() < PROVIDERS_MAX => None,
+            false => counts.into_iter().max_by_key(|(_, count)| *count).map(|(owner, _)| owner),
+        };
+        let of_it = self.sets.iter().filter(|((owner, _), _)| Some(owner) == from);
+        let oldest = of_it.min_by_key(|(_, used)| used.at).map(|(key, _)| key.clone());
+        if let Some(oldest) = oldest {
+            self.sets.remove(&oldest);
+        }
+    }
+}
 
 /// What is known of one provider. Who holds it asks the provider, the others wait for that.
 #[derive(Default)]
@@ -64,12 +104,17 @@ struct Keys {
 }
 
 impl KeySets {
-    fn of(&self, url: &str) -> Arc<tokio::sync::Mutex<KeySet>> {
-        let mut sets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if sets.len() >= PROVIDERS_MAX && !sets.contains_key(url) {
-            sets.clear();
+    fn of(&self, account: &AccountId, url: &str) -> Arc<tokio::sync::Mutex<KeySet>> {
+        let mut remembered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (account.clone(), url.to_owned());
+        if !remembered.sets.contains_key(&key) {
+            remembered.make_room(account);
         }
-        sets.entry(url.to_owned()).or_default().clone()
+        remembered.uses += 1;
+        let at = remembered.uses;
+        let used = remembered.sets.entry(key).or_default();
+        used.at = at;
+        used.set.clone()
     }
 
     /// The key that a token says it is signed with, and the one way that counts for it.
@@ -80,10 +125,10 @@ impl KeySets {
     pub async fn find(
         &self,
         (outbound, clock): (&dyn Outbound, &dyn Clock),
-        url: &str,
+        (account, url): (&AccountId, &str),
         header: &Header,
     ) -> Result<(DecodingKey, Algorithm)> {
-        let set = self.of(url);
+        let set = self.of(account, url);
         let mut set = set.lock().await;
         // Whoever had it before may have waited for the provider.
         let now_ms = unix_ms(clock.now());
@@ -252,6 +297,35 @@ mod tests {
         }
     }
 
+    fn account(number: usize) -> AccountId {
+        AccountId::parse(&number.to_string()).expect("an id")
+    }
+
+    #[test]
+    fn who_has_too_many_pushes_out_its_own_one_by_one() {
+        let sets = KeySets::default();
+        let remembers = |owner: usize, url: &str| {
+            let remembered = sets.0.lock().expect("no panic");
+            remembered.sets.contains_key(&(account(owner), url.to_owned()))
+        };
+        let count = || sets.0.lock().expect("no panic").sets.len();
+        sets.of(&account(1), "first");
+        for number in 0..2 * OIDC_PROVIDERS_MAX {
+            sets.of(&account(2), &format!("{number}"));
+            sets.of(&account(2), "often");
+        }
+        assert_eq!(count(), 1 + OIDC_PROVIDERS_MAX);
+        assert!(remembers(1, "first") && remembers(2, "often") && !remembers(2, "0"));
+        // All accounts together: of those with most one goes.
+        for owner in 3..100 {
+            for number in 0..OIDC_PROVIDERS_MAX / 2 {
+                sets.of(&account(owner), &format!("{number}"));
+            }
+        }
+        assert_eq!(count(), PROVIDERS_MAX);
+        assert!(remembers(1, "first") && remembers(99, "49"));
+    }
+
     async fn found(
         sets: &KeySets,
         provider: &Provider,
@@ -260,7 +334,7 @@ mod tests {
     ) -> Result<(), Condition> {
         *provider.now_ms.lock().expect("no panic") = now_ms;
         let header = Header { kid: Some(kid.to_owned()), ..Header::new(Algorithm::RS256) };
-        let found = sets.find((provider, provider), URL, &header).await;
+        let found = sets.find((provider, provider), (&account(1), URL), &header).await;
         found.map(drop).map_err(|error| error.condition)
     }
 
@@ -309,7 +383,8 @@ mod tests {
         let provider = Provider { answers_after_ms: 10_000, ..Provider::default() };
         let sets = KeySets::default();
         let header = Header::new(Algorithm::RS256);
-        let ask = || sets.find((&provider, &provider), URL, &header);
+        let own = account(1);
+        let ask = || sets.find((&provider, &provider), (&own, URL), &header);
         let answers = futures_util::future::join_all((0..20).map(|_| ask())).await;
         let away = |answer: &Result<_>| {
             answer.as_ref().is_err_and(|error| error.condition == Condition::IdpCommunication)

@@ -14,7 +14,7 @@ use model::{
     entities::{EntityKind, OidcProvider},
     limits::WEB_IDENTITY_TOKEN_BYTES,
     names::AccountId,
-    policy::{Action, Context, Document, Facts, Kind, Principal, Resource, trusts_web_identity},
+    policy::{Action, Context, Facts, Principal, Resource, trusts_web_identity},
 };
 
 use super::{
@@ -22,7 +22,7 @@ use super::{
     members::check_tags,
     tokens::{Credentials, Proof, SessionWish},
 };
-use crate::{Caller, Error, Result, Service};
+use crate::{Caller, Error, Result, Service, named::trust_of};
 use token::Identified;
 pub(super) use token::WebFacts;
 
@@ -62,15 +62,14 @@ impl Service {
         let claimed = token::claimed(token)?;
         let provider = self.trusted_provider(&account, &claimed.issuer).await?;
         let asking = (self.outbound.as_ref(), self.clock());
-        let key = self.key_sets.find(asking, &provider.url, &claimed.header).await?;
+        let key = self.key_sets.find(asking, (&account, &provider.url), &claimed.header).await?;
         let bearer = token::check(token, &key, &provider, self.now_ms())?;
         wish.tags.clone_from(&bearer.tags);
         check_tags(&wish.tags)?;
         let facts = web_facts(caller, &provider, &account, (&bearer, &wish));
         let found = self.role_of(arn).await?;
         let (account, role) = found.ok_or_else(denied)?;
-        let trust = role.role.as_ref().map(|role| Document::parse(&role.trust, Kind::Trust));
-        let trust = trust.and_then(Result::ok).ok_or_else(denied)?;
+        let trust = trust_of(&role).ok_or_else(denied)?;
         let role_arn = role.arn(&account, EntityKind::Role);
         let trusts = |action: Action| {
             let resource = Resource::Arn(&role_arn);
