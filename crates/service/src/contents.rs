@@ -53,6 +53,9 @@ pub(crate) struct Description {
     /// The blob lists the parts of a multipart object: a CBOR array of [`ContentPart`].
     #[n(8)]
     pub manifest: bool,
+    /// The number of copies that was set for the bucket.
+    #[n(9)]
+    pub copies: Option<u8>,
 }
 
 /// What is known of the bytes of an object or part.
@@ -79,6 +82,7 @@ impl Description {
             part: None,
             outcome: None,
             manifest: false,
+            copies: bucket.copies,
         }
     }
 

@@ -139,7 +139,10 @@ impl Operation for AddDisk {
         let holds_metadata = service.is_to_hold_metadata(holds_metadata).await?;
         service.metadata.note_directories(std::slice::from_ref(&row)).await?;
         match service.initialise(spec, DirectoryId(row.id)).await {
-            Ok(directory) => service.blobs.add(directory).await?,
+            Ok(directory) => {
+                service.blobs.add(directory).await?;
+                service.layout_changed.notify_one();
+            }
             Err(error) => {
                 service.metadata.forget_directory(&row.id).await?;
                 return Err(error);
@@ -181,6 +184,7 @@ impl Operation for DrainDisk {
         });
         service.metadata.set_draining(&self.directory.0, Some(&draining)).await?;
         service.blobs.set_draining(self.directory, true);
+        service.layout_changed.notify_one();
         tracing::info!(directory = %self.directory, "directory is being emptied");
         Ok(())
     }
@@ -198,6 +202,7 @@ impl Operation for KeepDisk {
         service.known_disk(self.0).await?;
         service.metadata.set_draining(&self.0.0, None).await?;
         service.blobs.set_draining(self.0, false);
+        service.layout_changed.notify_one();
         Ok(())
     }
 }
@@ -250,6 +255,7 @@ impl Service {
         }
         // In this order: from now on nobody counts anything out of its segments.
         self.blobs.forget(id).await;
+        self.layout_changed.notify_one();
         self.metadata.forget_directory(&known.id).await?;
         tracing::info!(directory = %id, path = known.path, "directory removed from the store");
         Ok(())

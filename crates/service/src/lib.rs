@@ -122,6 +122,8 @@ pub struct Service {
     pub(crate) unnamed: contents::Unnamed,
     pub(crate) hashing: Arc<hashing::Hashing>,
     pub(crate) garbage_queued: Notify,
+    /// Directories came, went, or are to be emptied.
+    pub(crate) layout_changed: Notify,
     pub(crate) checks: check::Checks,
     pub(crate) audit_keep: Duration,
     pub(crate) scrub: Option<workers::ScrubSettings>,
@@ -166,6 +168,7 @@ impl Service {
             unnamed: contents::Unnamed::default(),
             hashing: Arc::default(),
             garbage_queued: Notify::new(),
+            layout_changed: Notify::new(),
             checks: check::Checks::default(),
             audit_keep,
             scrub,

@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use blobs::{BlobId, CopyAt, CopyReport, FoundCopy, Location};
+use blobs::{BlobId, CopyAt, CopyReport, FoundCopy, Location, Wish};
 use metadata::{NamedContent, NewContent, NewVersion, PartBlob};
 use model::{
     AccountId, Condition,
@@ -82,6 +82,8 @@ struct Stock {
 struct FoundBucket {
     name: String,
     newest: u64,
+    /// Its own number of copies, as the newest of them knew it.
+    copies: Option<u8>,
     begun_ms: i64,
     keys: BTreeMap<ObjectKey, Vec<Candidate>>,
 }
@@ -156,10 +158,13 @@ impl Stock {
         let bucket = self.buckets.entry(description.bucket).or_insert_with(|| FoundBucket {
             name: description.bucket_name,
             newest: sequence,
+            copies: description.copies,
             begun_ms,
             keys: BTreeMap::new(),
         });
-        bucket.newest = bucket.newest.max(sequence);
+        if sequence >= bucket.newest {
+            (bucket.newest, bucket.copies) = (sequence, description.copies);
+        }
         bucket.begun_ms = bucket.begun_ms.min(begun_ms);
         let candidate = Candidate { sequence, begun_ms, blob: found.blob };
         bucket.keys.entry(description.key).or_default().push(candidate);
@@ -222,6 +227,17 @@ impl Service {
             if report.objects.is_multiple_of(PROGRESS_OBJECTS) {
                 tracing::info!(bucket = %bucket.name, objects = report.objects, "rebuild goes on");
             }
+        }
+        self.rebuild_copies(&bucket, found.copies).await
+    }
+
+    /// Sets the number of copies that a bucket had, as far as there are directories for it; what
+    /// it names is brought to it later.
+    async fn rebuild_copies(&self, bucket: &Bucket, copies: Option<u8>) -> Result<()> {
+        let most = self.blobs.most_copies(&bucket.region).min(usize::from(Wish::MAX));
+        let copies = copies.map(|copies| copies.min(u8::try_from(most).unwrap_or(u8::MAX)));
+        if copies.is_some_and(|copies| copies > 0) {
+            self.metadata.set_copies(bucket, copies).await?;
         }
         Ok(())
     }

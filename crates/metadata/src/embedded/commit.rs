@@ -231,10 +231,10 @@ impl Committer {
     /// Goes on without those that failed. What is beyond `base` in older journals is void.
     fn change_epoch(&mut self, base: Sequence) -> Result<(), CommitError> {
         let nonce = random();
-        let began = self.team.begin_epoch(|member, epoch| {
-            let id = FileId { epoch, base, nonce };
-            new_file(member, id, true)
-        });
+        let mut began = self.begin_epoch(base, nonce);
+        if matches!(began, Err(EngineError::NoSpace)) && self.release_if_short() {
+            began = self.begin_epoch(base, nonce);
+        }
         match began {
             Ok(position) => {
                 self.file = FileId { epoch: self.team.epoch(), base, nonce };
@@ -253,6 +253,13 @@ impl Committer {
         }
     }
 
+    fn begin_epoch(&mut self, base: Sequence, nonce: u64) -> Result<Position, EngineError> {
+        self.team.begin_epoch(|member, epoch| {
+            let id = FileId { epoch, base, nonce };
+            new_file(member, id, true)
+        })
+    }
+
     /// Whether the directory with the index is a member still: what fails or hangs there may do so
     /// for the index next.
     fn has_index(&self) -> bool {
@@ -261,16 +268,14 @@ impl Committer {
 
     /// Sees to it that the next `bytes` fit into the journal file.
     fn make_room(&mut self, bytes: usize, reclaims: bool) -> Result<(), CommitError> {
+        if self.release_if_short() {
+            // Somebody else has filled the disk.
+            self.shared.set_full(true);
+        }
         if self.shared.is_full() {
             self.leave_full_state();
             if self.shared.is_full() && self.full_since.is_none() {
                 self.full_since = Some(Instant::now());
-            }
-        }
-        if self.shared.is_full() && reclaims && self.shared.take_release() {
-            // The index needs a little room to take a deletion in.
-            for member in self.team.members() {
-                let _ = member.room.release();
             }
         }
         let end = self.position.offset.saturating_add(bytes as u64);
@@ -303,6 +308,12 @@ impl Committer {
         }
         // Some write to the new file already, others still to the old one, or are gone.
         self.change_epoch(base)
+    }
+
+    /// Answers whether some directory has more room now.
+    fn release_if_short(&self) -> bool {
+        let rooms = self.team.members().iter().map(|member| &member.room);
+        rooms.filter(|room| room.release_if_short()).count() > 0
     }
 
     fn leave_full_state(&mut self) {

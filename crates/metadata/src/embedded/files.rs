@@ -51,6 +51,9 @@ pub trait Files: Send + Sync + 'static {
     /// Makes creations, renames and removals in the directory survive a power loss.
     fn sync_dir(&self) -> io::Result<()>;
 
+    /// Bytes that can still be written to new files; `None` if that cannot be told.
+    fn free_bytes(&self) -> Option<u64>;
+
     /// A token that stays the same only as long as everything written is still readable: the boot
     /// and the mount. `None` if that cannot be told.
     fn mount(&self) -> Option<String>;
@@ -213,6 +216,11 @@ impl Files for Directory {
 
     fn sync_dir(&self) -> io::Result<()> {
         self.root.sync_all()
+    }
+
+    fn free_bytes(&self) -> Option<u64> {
+        let found = rustix::fs::fstatvfs(&self.root).ok()?;
+        Some(found.f_bavail.saturating_mul(found.f_frsize))
     }
 
     fn mount(&self) -> Option<String> {

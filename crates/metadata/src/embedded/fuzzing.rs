@@ -238,6 +238,10 @@ impl Files for One {
         Ok(())
     }
 
+    fn free_bytes(&self) -> Option<u64> {
+        None
+    }
+
     fn mount(&self) -> Option<String> {
         None
     }

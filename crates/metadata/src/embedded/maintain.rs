@@ -12,7 +12,7 @@ use super::shared::{Shared, SnapshotFacts};
 use super::snapshot::{self, SnapshotId, TEMPORARY, Writer};
 use crate::engine::{EngineError, MemberState, Sequence, SnapshotReport};
 
-const SNAPSHOTS_KEPT: usize = 2;
+pub const SNAPSHOTS_KEPT: usize = 2;
 const DUMP_ROWS: usize = 500;
 
 /// One directory as snapshots see it.

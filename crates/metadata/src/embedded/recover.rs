@@ -209,6 +209,11 @@ impl Start<'_> {
     fn run(mut self) -> Result<(Recovered, RecoveryReport), EngineError> {
         let first =
             self.found.first().ok_or_else(|| EngineError::Refused("no directory".into()))?;
+        for directory in &self.found {
+            if self.room(directory).release_if_short() {
+                self.report.say(format!("{}: the disk is full", name(&directory.id)));
+            }
+        }
         let (index_of, index_files) = (first.id, Arc::clone(&first.files));
         let trusted = is_trusted(first, self.standing.in_force);
         let marks: Vec<_> = self.found.iter().map(|found| found.clean.clone()).collect();
@@ -481,8 +486,7 @@ impl Start<'_> {
         let source = self.snapshot_source(chosen, incomplete);
         let (mut members, mut rooms) = (Vec::new(), Vec::new());
         for directory in &self.found {
-            let (journal, reserve) = (self.settings.journal_bytes, self.settings.reserve_bytes);
-            let room = Arc::new(Room::new(Arc::clone(&directory.files), journal, reserve));
+            let room = Arc::new(self.room(directory));
             rooms.push(Arc::clone(&room));
             let epoch = self.epoch_file(&directory.id);
             let member = Member::start(directory.id, Arc::clone(&directory.files), room, epoch);
@@ -504,6 +508,11 @@ impl Start<'_> {
         }
         let file = FileId { epoch: team.epoch(), base, nonce };
         Ok((team, file, position, rooms))
+    }
+
+    fn room(&self, directory: &Found) -> Room {
+        let (journal, reserve) = (self.settings.journal_bytes, self.settings.reserve_bytes);
+        Room::new(Arc::clone(&directory.files), journal, reserve)
     }
 
     fn epoch_file(&self, id: &MemberId) -> EpochFile {

@@ -11,6 +11,8 @@ use super::files::{Files, OpenFile, is_full};
 
 const NEXT: &str = "next.room";
 const TEMPORARY: &str = "room.tmp";
+/// A little room is this part of a journal file.
+const LITTLE_ROOM: u64 = 8;
 
 /// The space of one directory. Shared by those who take and those who refill.
 pub struct Room {
@@ -31,21 +33,25 @@ impl Room {
     /// # Errors
     /// `StorageFull` if there is no room for it.
     pub fn prepare(&self) -> io::Result<()> {
+        let make = |name: &str, written| match self.has_free_beside(self.journal_bytes) {
+            true => self.make(name, written),
+            false => Err(io::ErrorKind::StorageFull.into()),
+        };
         let _alone = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let present = self.files.list()?;
         let absent = |name: &String| !present.contains(name);
         if absent(&NEXT.to_owned()) {
-            self.make(NEXT, true)?;
+            make(NEXT, true)?;
         }
         for name in (0..self.reserves).map(reserve).filter(absent) {
-            self.make(&name, false)?;
+            make(&name, false)?;
         }
         Ok(())
     }
 
     /// Turns space into a file to write to, still under the name [`Self::taken`].
     ///
-    /// - `use_reserve`: rather take from the reserve than fail.
+    /// - `use_reserve`: rather take from the reserve than fail, or than leave nothing for others.
     ///
     /// # Errors
     /// `StorageFull` if there is none.
@@ -56,15 +62,24 @@ impl Room {
             self.files.rename(NEXT, TAKEN)?;
             return self.files.open(TAKEN);
         }
-        match self.make(TAKEN, false) {
-            Err(error) if is_full(&error) && use_reserve => {}
-            Err(error) => return Err(error),
-            Ok(()) => return self.files.open(TAKEN),
+        if !use_reserve || self.has_free_beside(self.journal_bytes) {
+            match self.make(TAKEN, false) {
+                Err(error) if is_full(&error) && use_reserve => {}
+                Err(error) => return Err(error),
+                Ok(()) => return self.files.open(TAKEN),
+            }
         }
         let name = (0..self.reserves).map(reserve).find(|name| present.contains(name));
         let name = name.ok_or(io::ErrorKind::StorageFull)?;
         self.files.rename(&name, TAKEN)?;
         self.files.open(TAKEN)
+    }
+
+    /// Gives a part of the reserve back if there is less than a little room, which the index and
+    /// small files need for each deletion, and to write what was taken already. Answers whether
+    /// it did.
+    pub fn release_if_short(&self) -> bool {
+        !self.has_free_beside(0) && self.release().unwrap_or(false)
     }
 
     /// Gives one part of the reserve back to the file system; `false` if all but one are gone.
@@ -77,6 +92,12 @@ impl Room {
         self.files.remove(&name)?;
         self.files.sync_dir()?;
         Ok(true)
+    }
+
+    /// Whether the disk has room for so much and a little beside, as far as one can tell.
+    fn has_free_beside(&self, bytes: u64) -> bool {
+        let wanted = bytes.saturating_add(self.journal_bytes / LITTLE_ROOM);
+        self.files.free_bytes().is_none_or(|free| free >= wanted)
     }
 
     fn make(&self, name: &str, written: bool) -> io::Result<()> {

@@ -190,6 +190,7 @@ impl Serving {
         let last = self.shared.snapshot();
         self.shared.journal_bytes() > last.bytes.max(self.snapshot_after_bytes)
             || self.shared.epoch().saturating_sub(last.epoch) > EPOCHS_PER_SNAPSHOT
+            || (self.shared.is_full_of_journals() && self.index.applied() > last.end)
     }
 
     /// Finishes what was begun and leaves the mark of a clean end. Blocks.

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use super::maintain::SNAPSHOTS_KEPT;
 use super::room::Room;
 use super::serving::join_within;
 use crate::engine::{EngineStatus, MemberStatus, Sequence};
@@ -17,7 +18,8 @@ const PREPARER_PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Default)]
 pub struct Shared {
     full: Arc<AtomicBool>,
-    released: AtomicBool,
+    /// Snapshots taken since the disk got full.
+    snapshots_when_full: AtomicU64,
     commits: AtomicU64,
     groups: AtomicU64,
     syncs: AtomicU64,
@@ -53,13 +55,15 @@ impl Shared {
     pub fn set_full(&self, full: bool) {
         self.full.store(full, Ordering::Release);
         if !full {
-            self.released.store(false, Ordering::Release);
+            self.snapshots_when_full.store(0, Ordering::Release);
         }
     }
 
-    /// `true` once for every time the disk gets full.
-    pub fn take_release(&self) -> bool {
-        !self.released.swap(true, Ordering::AcqRel)
+    /// Whether snapshots could make room, if they are of different moments: only with two new
+    /// ones all older journals go.
+    pub fn is_full_of_journals(&self) -> bool {
+        let taken = self.snapshots_when_full.load(Ordering::Acquire);
+        self.is_full() && taken < SNAPSHOTS_KEPT as u64
     }
 
     pub fn count_group(&self, commits: u64, syncs: u64, bytes: u64) {
@@ -77,6 +81,9 @@ impl Shared {
     /// Notes a snapshot that was begun when [`Self::journal_bytes`] was `bytes_before`.
     pub fn note_snapshot(&self, facts: SnapshotFacts, bytes_before: u64) {
         self.published().snapshot = facts;
+        if self.is_full() {
+            self.snapshots_when_full.fetch_add(1, Ordering::AcqRel);
+        }
         self.journal_bytes.fetch_sub(bytes_before.min(self.journal_bytes()), Ordering::Relaxed);
     }
 

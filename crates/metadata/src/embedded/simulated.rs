@@ -248,11 +248,14 @@ impl State {
     fn make_room(&self, inode: u64, end: usize) -> io::Result<()> {
         let Some(capacity) = self.faults.capacity else { return Ok(()) };
         let own = self.inodes.get(&inode).map_or(0, |inode| inode.current.len());
-        let linked = self.names.values().filter_map(|inode| self.inodes.get(inode));
-        let used: usize = linked.map(|inode| inode.current.len()).sum();
-        let wanted = used + end.saturating_sub(own);
+        let wanted = self.used_bytes() + end.saturating_sub(own);
         let fits = end <= own || wanted as u64 <= capacity;
         if fits { Ok(()) } else { Err(ErrorKind::StorageFull.into()) }
+    }
+
+    fn used_bytes(&self) -> usize {
+        let linked = self.names.values().filter_map(|inode| self.inodes.get(inode));
+        linked.map(|inode| inode.current.len()).sum()
     }
 
     fn rename(&mut self, naming: Naming) {
@@ -391,6 +394,11 @@ impl Files for Handle {
             state.pending_names.clear();
         }
         Ok(())
+    }
+
+    fn free_bytes(&self) -> Option<u64> {
+        let state = self.0.state();
+        Some(state.faults.capacity?.saturating_sub(state.used_bytes() as u64))
     }
 
     fn mount(&self) -> Option<String> {

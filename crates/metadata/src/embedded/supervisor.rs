@@ -419,6 +419,10 @@ impl Supervisor {
             return;
         }
         let failed = self.failed();
+        if failed.is_empty() && !self.core.shared.status(0).writable {
+            // A full disk kept an epoch from beginning: that is for a start to do.
+            return self.again();
+        }
         let back: Vec<_> =
             self.origins.iter().filter(|origin| failed.contains(&origin.id())).cloned().collect();
         if back.is_empty() {

@@ -18,7 +18,7 @@ use std::{io, sync::Arc, thread, time::Duration};
 
 use async_trait::async_trait;
 use futures_util::future::join_all;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Notify, oneshot, watch};
 
 use crate::{Result, Service};
 
@@ -51,6 +51,11 @@ pub trait Worker {
 
     /// The longest pause between two looks.
     fn every(&self) -> Duration;
+
+    /// What ends that pause early.
+    fn woken_by<'s>(&self, _service: &'s Service) -> Option<&'s Notify> {
+        None
+    }
 
     /// Does a bounded piece of work that may be done twice without harm.
     async fn step(&mut self, service: &Arc<Service>) -> Result<Progress>;
@@ -113,7 +118,7 @@ async fn run(
     let name = worker.name();
     let mut pause_after_error = PAUSE_AFTER_ERROR;
     while !*stopped.borrow() {
-        let mut woken_by_queue = name == Reclaim::NAME;
+        let mut wakes = worker.woken_by(&service);
         let pause = match worker.step(&service).await {
             Ok(progress) => {
                 metrics::counter!("larder_worker_steps_total", "worker" => name).increment(1);
@@ -128,7 +133,7 @@ async fn run(
                 metrics::counter!("larder_worker_errors_total", "worker" => name).increment(1);
                 let cause = error.source.as_ref().map(ToString::to_string);
                 tracing::error!(worker = name, %error, cause, "a worker's step failed");
-                woken_by_queue = false;
+                wakes = None;
                 let pause = pause_after_error;
                 pause_after_error = (pause_after_error * 2).min(PAUSE_AFTER_ERROR_MAX);
                 pause
@@ -141,8 +146,16 @@ async fn run(
         tokio::select! {
             _ = stopped.changed() => {}
             () = tokio::time::sleep(pause) => {}
-            () = service.garbage_queued.notified(), if woken_by_queue => {}
+            () = notified(wakes) => {}
         }
+    }
+}
+
+/// Waits for what wakes a worker, for ever if nothing does.
+async fn notified(wakes: Option<&Notify>) {
+    match wakes {
+        Some(wakes) => wakes.notified().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use blobs::BlobId;
 use futures_util::{StreamExt, stream};
 use metadata::PlacementState;
+use tokio::sync::Notify;
 
 use super::{Progress, Worker};
 use crate::{Result, Service};
@@ -59,7 +60,11 @@ impl Worker for Placement {
     }
 
     fn every(&self) -> Duration {
-        Duration::from_secs(1)
+        Duration::from_secs(15)
+    }
+
+    fn woken_by<'s>(&self, service: &'s Service) -> Option<&'s Notify> {
+        Some(&service.layout_changed)
     }
 
     async fn step(&mut self, service: &Arc<Service>) -> Result<Progress> {

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use blobs::{Location, SegmentKey};
 use metadata::{FreedBlob, QueuedGarbage};
 use model::{UploadId, records::Garbage};
+use tokio::sync::Notify;
 
 use super::{Progress, Worker, moving::strays};
 use crate::{Error, Result, Service};
@@ -25,14 +26,14 @@ pub struct Reclaim {
     failure: Option<Error>,
 }
 
-impl Reclaim {
-    pub const NAME: &'static str = "reclaim";
-}
-
 #[async_trait(?Send)]
 impl Worker for Reclaim {
     fn name(&self) -> &'static str {
-        Self::NAME
+        "reclaim"
+    }
+
+    fn woken_by<'s>(&self, service: &'s Service) -> Option<&'s Notify> {
+        Some(&service.garbage_queued)
     }
 
     fn every(&self) -> Duration {

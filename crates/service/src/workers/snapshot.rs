@@ -24,6 +24,8 @@ impl Worker for Snapshot {
         if engine.wants_snapshot() {
             let report = engine.snapshot().await.map_err(Error::internal)?;
             tracing::info!(entries = report.entries, bytes = report.bytes, "snapshot written");
+            // On a full disk only the second one makes room.
+            return Ok(Progress::More);
         }
         Ok(Progress::Idle)
     }

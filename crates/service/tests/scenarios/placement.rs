@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use blobs::faulty::Random;
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use model::{
     Condition,
     names::VersionSelector,
@@ -54,6 +55,27 @@ fn text(random: &mut Random) -> String {
         _ => SMALL_BYTES_MAX * 3,
     };
     random.below(1_000_000).to_string().repeat(size / 6 + 1)
+}
+
+/// It does not look every second whether somebody wants something of it: it is told.
+#[tokio::test]
+async fn an_idle_placement_worker_is_woken_by_whoever_changes_directories() {
+    let store = Store::new(1).await;
+    let client = Client::with_bucket(&store, Versioning::Unversioned).await;
+    let mut placement = Placement::default();
+    place(&mut placement, &store).await;
+    assert!(placement.every().as_secs() > 5);
+    let mut woken = async || {
+        let wakes = placement.woken_by(&store.service).expect("something wakes it");
+        let woken = wakes.notified().now_or_never().is_some();
+        place(&mut placement, &store).await;
+        woken
+    };
+    assert!(!woken().await, "nothing has changed");
+    client.drain(disk(1)).await.expect("two are left");
+    assert!(woken().await && client.is_empty(disk(1)).await);
+    client.as_root(KeepDisk(disk(1))).await.expect("it is kept");
+    assert!(woken().await && !woken().await);
 }
 
 /// Directories are emptied and used again in any order, beside writers and all other workers.

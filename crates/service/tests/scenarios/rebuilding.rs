@@ -2,6 +2,7 @@
 
 use model::{Condition, names::VersionSelector, preconditions::Preconditions, records::Versioning};
 use service::{
+    copies::{SetCopies, ShowBucket},
     objects::{
         read::{HeadObject, Reading},
         write::WriteCondition,
@@ -9,7 +10,7 @@ use service::{
     rebuild::{Rebuild, RebuildReport},
 };
 
-use crate::{BUCKET, Client, Store, Who, audit, support::SMALL_BYTES_MAX, target};
+use crate::{BUCKET, Client, Store, Who, audit, name, support::SMALL_BYTES_MAX, target};
 
 impl Client {
     async fn rebuild(&self) -> crate::Result<RebuildReport> {
@@ -76,6 +77,26 @@ async fn the_newest_object_of_each_key_comes_back_as_it_was() {
     client.put("small", "newer").await.expect("writes go on");
     client.delete("parts").await.expect("and deletes");
     assert_tidy_but_for_what_was_left(&store).await;
+}
+
+/// Each blob says how many copies its bucket wanted; the newest one is right.
+#[tokio::test]
+async fn a_bucket_keeps_its_own_number_of_copies() {
+    for (numbers, expected) in [(vec![Some(3)], Some(3)), (vec![Some(1), None], None)] {
+        let mut store = Store::new(1).await;
+        let client = Client::with_bucket(&store, Versioning::Unversioned).await;
+        client.put("before", "two copies").await.expect("it is put");
+        for (number, copies) in numbers.into_iter().enumerate() {
+            let set = SetCopies { bucket: name(BUCKET), copies };
+            client.as_root(set).await.expect("there are directories enough");
+            client.put(&number.to_string(), "as many as that").await.expect("it is put");
+        }
+        let (client, _) = after_the_loss(&mut store).await;
+        let shown = client.as_root(ShowBucket(name(BUCKET))).await.expect("it is back");
+        assert_eq!(shown.bucket.copies, expected);
+        assert_eq!(shown.recount.is_some(), expected.is_some(), "all are brought to it");
+        assert_eq!(client.whole("before").await, "two copies");
+    }
 }
 
 /// Nothing of an earlier start is removed: this metadata does not know all of it.

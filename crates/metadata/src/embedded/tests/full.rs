@@ -76,6 +76,47 @@ async fn a_group_that_meets_a_full_disk_is_void_everywhere() {
     assert_eq!(rows(&store.engine()).await.len(), 0);
 }
 
+/// Not a byte is left on one disk for the epoch file either: a part of the reserve goes for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_epoch_begins_where_no_byte_is_left() {
+    for disks in [1, 2, 3] {
+        let store = Store::new(disks);
+        let engine = store.engine();
+        engine.commit(put("before", "1")).await.unwrap();
+        let last = &store.disks[disks - 1];
+        while !last.names().iter().any(|name| name == "reserve-03.room") {
+            tokio::task::yield_now().await;
+        }
+        let lengths = |name: &String| last.contents(name).map_or(0, |bytes| bytes.len());
+        let used: usize = last.names().iter().map(lengths).sum();
+        last.set_faults(Faults { capacity: Some(used as u64), ..Faults::default() });
+        let answer = engine.commit(put("large", &"v".repeat(20 << 10))).await;
+        assert!(matches!(answer, Err(CommitError::NoSpace)), "{answer:?}");
+        assert!(engine.status().writable && engine.status().members.len() == disks);
+        engine.commit(delete("before")).await.unwrap();
+        drop(engine);
+        let engine = store.engine();
+        assert_eq!(rows(&engine).await.len(), 0, "a start needs a little room too");
+        last.set_faults(Faults::default());
+        engine.commit(put("again", "1")).await.unwrap();
+    }
+}
+
+/// A disk that is full of journals alone asks for the snapshots that let them go, early.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_full_of_journals_wants_two_snapshots() {
+    let mut store = Store::new(1);
+    store.settings.snapshot_after_bytes = 1 << 30;
+    let engine = store.engine();
+    fill(&store, &engine).await;
+    for number in 0..3 {
+        assert_eq!(engine.wants_snapshot(), number < 2, "more would not help");
+        engine.snapshot().await.unwrap();
+        assert!(!engine.wants_snapshot(), "another one of the same moment would not help");
+        engine.commit(delete(&format!("k{number:04}"))).await.unwrap();
+    }
+}
+
 /// A start on a full disk takes its journal file from the reserve.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_can_be_started_on() {
