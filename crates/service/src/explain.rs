@@ -23,6 +23,9 @@ const TOLD_MAX: usize = 24;
 /// Longest name of anything, in bytes.
 const TEXT_BYTES_MAX: usize = 1200;
 
+/// Most of an access key that is told: no key here is longer.
+const KEY_BYTES_TOLD: usize = 128;
+
 /// Longest value of a fact, in bytes.
 const VALUE_BYTES_MAX: usize = 256;
 
@@ -135,7 +138,9 @@ impl Explanation {
     }
 
     /// Of a request that came to no question.
-    pub fn refused(who: Asker, error: &Error, at_ms: i64) -> Self {
+    pub fn refused(mut who: Asker, error: &Error, at_ms: i64) -> Self {
+        // Somebody may claim a key of any length.
+        who.access_key = who.access_key.map(|key| cut_at(key, KEY_BYTES_TOLD));
         let (condition, detail) = (error.condition, error.detail.clone().map(cut));
         Self {
             at_ms,

@@ -24,6 +24,8 @@ pub mod entities;
 mod error;
 pub mod explain;
 pub mod export;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod hashing;
 pub mod holders;
 mod named;

@@ -21,6 +21,7 @@ const TARGETS: &[(&str, Target)] = &[
     ("blobs", disks::blobs),
     ("chunks", requests::chunks),
     ("documents", requests::documents),
+    ("forms", requests::forms),
     ("headers", requests::headers),
     ("journal", disks::journal),
     ("keys", disks::keys),

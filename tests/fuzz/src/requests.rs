@@ -79,3 +79,26 @@ pub fn signatures(mut input: Unstructured<'_>) -> Result<bool> {
     }
     Ok(fuzzing::signature(kind, (method, host, target), &headers, change))
 }
+
+/// One byte chooses what the rest is: a form, the policy of one, a call, a document of grants, or
+/// the claims of a token.
+pub fn forms(mut input: Unstructured<'_>) -> Result<bool> {
+    let kind: u8 = input.arbitrary()?;
+    let oss = kind & 128 > 0;
+    let body = input.take_rest();
+    let text = std::str::from_utf8(body);
+    Ok(match (kind % 6, text) {
+        (0, _) => fuzzing::post_form(oss, body),
+        (1, _) => fuzzing::iam_form(body),
+        (2, _) => fuzzing::grants(oss, body),
+        (3, Ok(text)) => fuzzing::call(text),
+        (4, Ok(text)) => fuzzing::claims(text, 1_000_000),
+        (5, Ok(text)) => {
+            let (policy, fields) = text.split_once('\n').unwrap_or((text, ""));
+            let fields = fields.lines().filter_map(|line| line.split_once('='));
+            let fields: Vec<_> = fields.map(|(n, v)| (n.to_owned(), v.to_owned())).collect();
+            fuzzing::post_policy(policy, &fields)
+        }
+        _ => false,
+    })
+}

@@ -5,6 +5,7 @@
 
 mod chunks;
 mod documents;
+mod forms;
 mod headers;
 mod signatures;
 
@@ -18,7 +19,9 @@ use crate::{
 
 pub use chunks::{Framed, framed_chunks, raw_chunks};
 pub use documents::{document, key_in_a_document};
+pub use forms::{call, grants, iam_form, post_form, post_policy};
 pub use headers::{copy_source, headers};
+pub use service::fuzzing::claims;
 pub use signatures::{garbage_signature, signature};
 
 thread_local! {

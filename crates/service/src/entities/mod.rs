@@ -33,6 +33,8 @@ pub(crate) use access_keys::Uses;
 pub(crate) use simulate::{say, stand_in};
 pub(crate) use standing::Compiled as CompiledEntity;
 pub(crate) use web_identity::KeySets;
+#[cfg(feature = "fuzzing")]
+pub(crate) use web_identity::read_claims;
 
 use std::sync::Arc;
 

@@ -25,6 +25,8 @@ use super::{
 use crate::{Caller, Error, Result, Service, named::trust_of};
 use token::Identified;
 pub(super) use token::WebFacts;
+#[cfg(feature = "fuzzing")]
+pub(crate) use token::read_text as read_claims;
 
 /// What whoever came with a good token gets.
 pub struct WebCredentials {
