@@ -434,6 +434,11 @@ def test_who_may_write_touches_no_upload_that_others_began(s3, s3_other, s3_anon
         s3.list_parts(**named)
         client.complete_multipart_upload(MultipartUpload=parts, **named)
         assert s3.get_object(Bucket=shared, Key="k")["Body"].read() == b"own"
+        # Whoever may complete it has the same answer again.
+        client.complete_multipart_upload(MultipartUpload=parts, **named)
+        for stranger in set(clients) - {began, "owner"}:
+            with refused(403, "AccessDenied"):
+                clients[stranger].complete_multipart_upload(MultipartUpload=parts, **named)
         named, parts = uploading(client, shared)
         s3.abort_multipart_upload(**named)
 

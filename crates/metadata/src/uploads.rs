@@ -231,6 +231,7 @@ impl Metadata {
                 parts_digest: content.parts_digest,
                 finished_ms: new.now_ms,
                 versioned: bucket.versioning != model::records::Versioning::Unversioned,
+                initiator: upload.initiator.clone(),
             };
             draft.put(keys::finished(upload.id), &finished);
             let leftovers = Garbage::Leftovers { upload: upload.id, content: content.id };

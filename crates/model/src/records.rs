@@ -448,6 +448,9 @@ pub struct FinishedUpload {
     /// Whether the answer names the version.
     #[n(5)]
     pub versioned: bool,
+    /// As in [`Upload`].
+    #[n(6)]
+    pub initiator: Option<Initiator>,
 }
 
 /// What the reclaim worker has to free.

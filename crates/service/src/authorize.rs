@@ -11,7 +11,7 @@ use model::{
         Action, Context, Decision, Document, Facts, Layer, Layers, Resource, Wish, assume,
         evaluate, might_allow,
     },
-    records::{AccessBlock, Bucket, Initiator, Upload, Version},
+    records::{AccessBlock, Bucket, Initiator, Version},
 };
 
 use crate::{
@@ -270,13 +270,13 @@ impl<O: ?Sized> Permit<'_, O> {
         &self,
         action: Action,
         target: &UploadTarget,
-        upload: &Upload,
+        initiator: Option<&Initiator>,
     ) -> Result<()> {
         let Some(found) = Found::named(&self.buckets, &target.bucket) else {
             return Err(Condition::NoSuchBucket.into());
         };
         let (own, bucket) = (self.caller.account_id(), found.bucket());
-        let theirs = upload.initiator.as_ref().is_none_or(|it| *it == Initiator::of(own));
+        let theirs = initiator.is_none_or(|it| *it == Initiator::of(own));
         if theirs || own == Some(&bucket.owner) {
             return Ok(());
         }

@@ -6,9 +6,9 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use blobs::{BlobId, BlobReader, Held, Location, Room, Wanted, Wish};
+use blobs::{BlobId, BlobReader, BlobWriter, Held, Location, Room, Wanted, Wish};
 use bytes::Bytes;
-use futures_util::future::try_join3;
+use futures_util::future::try_join;
 use minicbor::{Decode, Encode};
 use model::{
     Condition,
@@ -225,15 +225,9 @@ impl Service {
             if size_bytes > size_bytes_max {
                 return Err(Condition::EntityTooLarge.into());
             }
-            let write = async {
-                for bytes in &batch.pieces {
-                    writer.write(bytes.clone()).await?;
-                }
-                Ok::<(), Error>(())
-            };
             // Whoever hashes is the slowest, and is not to wait for the network.
             let next = next_batch(body, room, size_bytes);
-            (batch, (), ()) = try_join3(next, digester.update(&batch.pieces), write).await?;
+            (batch, ()) = try_join(next, batch.take_in(&mut digester, &mut writer)).await?;
         }
         let digests = digester.finish()?;
         body.check(&digests)?;
@@ -260,6 +254,19 @@ struct Batch {
     size_bytes: usize,
     /// Counts `size_bytes`.
     _held: Held,
+}
+
+impl Batch {
+    /// Hashes and writes it, and lets go of it.
+    async fn take_in(self, digester: &mut Digester, writer: &mut BlobWriter) -> Result<()> {
+        let write = async {
+            for bytes in &self.pieces {
+                writer.write(bytes.clone()).await?;
+            }
+            Ok(())
+        };
+        try_join(digester.update(&self.pieces), write).await.map(drop)
+    }
 }
 
 /// Pulls some of a body of which so many bytes were pulled before; nothing at its end.

@@ -15,6 +15,22 @@ use model::{
 
 use crate::{Result, Service, policies::malformed};
 
+/// What users are called now, with their paths, by id: of the accounts that were asked for.
+#[derive(Default)]
+pub(crate) struct UsersNow(HashMap<AccountId, HashMap<String, String>>);
+
+impl UsersNow {
+    async fn name(&mut self, service: &Service, named: &NamedEntity) -> Result<Option<String>> {
+        if !self.0.contains_key(&named.account) {
+            let all = service.metadata.entities(&named.account, EntityKind::User).await?;
+            let by_id = all.into_iter().map(|user| (user.id.clone(), user.full_name()));
+            self.0.insert(named.account.clone(), by_id.collect());
+        }
+        let of_account = self.0.get(&named.account);
+        Ok(of_account.zip(named.id.as_ref()).and_then(|(users, id)| users.get(id)).cloned())
+    }
+}
+
 impl Service {
     async fn named(&self, named: &NamedEntity) -> Result<Option<Entity>> {
         let last = named.name.rsplit('/').next().unwrap_or_default();
@@ -55,38 +71,41 @@ impl Service {
     }
 
     /// A policy as it is shown: with the users and roles it means as they are called now.
-    pub(crate) async fn shown(&self, text: &str, noted: &[NamedEntity]) -> Result<String> {
-        let mut users: HashMap<&AccountId, Vec<Entity>> = HashMap::new();
+    pub(crate) async fn shown(
+        &self,
+        text: &str,
+        noted: &[NamedEntity],
+        users: &mut UsersNow,
+    ) -> Result<String> {
         let mut now = Vec::new();
         for named in noted {
             let is = |found: &Entity| named.id.as_ref() == Some(&found.id);
-            let found = match self.named(named).await?.filter(is) {
-                Some(found) => Some(found),
+            let name = match self.named(named).await?.filter(is) {
                 // A role keeps its name.
+                Some(_) if named.kind != EntityKind::User => continue,
+                Some(found) => Some(found.full_name()),
                 None if named.kind != EntityKind::User => None,
-                None => {
-                    if !users.contains_key(&named.account) {
-                        let all = self.metadata.entities(&named.account, named.kind).await?;
-                        users.insert(&named.account, all);
-                    }
-                    let all = users.get(&named.account).into_iter().flatten();
-                    all.into_iter().find(|user| is(user)).cloned()
-                }
+                None => users.name(self, named).await?,
             };
-            match found.map(|found| found.full_name()) {
-                Some(name) if name == named.name || named.kind != EntityKind::User => {}
-                other => now.push((named.clone(), other)),
+            if name.as_ref() != Some(&named.name) {
+                now.push((named.clone(), name));
             }
         }
         Ok(show_named(text, &now))
     }
 
-    /// A role as it is shown.
-    pub(crate) async fn shown_role(&self, mut role: Entity) -> Result<Entity> {
-        if let Some(facts) = &mut role.role {
-            facts.trust = self.shown(&facts.trust, &facts.named).await?;
+    /// Has roles, and whatever else is among them, trust whom they mean by their present names.
+    ///
+    /// # Errors
+    /// When metadata cannot be read.
+    pub async fn show_roles(&self, entities: &mut [Entity]) -> Result<()> {
+        let mut users = UsersNow::default();
+        for facts in entities.iter_mut().filter_map(|entity| entity.role.as_mut()) {
+            facts.trust = self.shown(&facts.trust, &facts.named, &mut users).await?;
+            // What is in memory is read without a pause, and there may be many.
+            tokio::task::yield_now().await;
         }
-        Ok(role)
+        Ok(())
     }
 }
 

@@ -11,7 +11,9 @@ use model::{
     records::{AccessBlock, Bucket, DocumentKind},
 };
 
-use crate::{Error, Need, Operation, Permit, Result, Service, audit, compiled::Compiled};
+use crate::{
+    Error, Need, Operation, Permit, Result, Service, audit, compiled::Compiled, named::UsersNow,
+};
 
 /// Gives a bucket a policy, in either language.
 pub struct PutBucketPolicy {
@@ -176,7 +178,7 @@ impl Operation for GetBucketPolicy {
         let (bucket, _) = permit.bucket(&self.bucket)?;
         let document = service.metadata.document::<String>(bucket, DocumentKind::Policy).await?;
         let document = document.ok_or(Condition::NoBucketPolicy)?;
-        service.shown(&document.value, &document.named).await
+        service.shown(&document.value, &document.named, &mut UsersNow::default()).await
     }
 }
 

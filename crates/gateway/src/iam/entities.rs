@@ -65,7 +65,8 @@ impl Call<'_> {
             EntityKind::Group => "Groups",
             EntityKind::Role => "Roles",
         };
-        let page = self.paged(found, |entity| &entity.name)?;
+        let mut page = self.paged(found, |entity| &entity.name)?;
+        self.service.show_roles(&mut page.items).await?;
         page.write(xml, list, |xml, entity| self.facts(xml, kind, &entity, false));
         Ok(())
     }

@@ -14,9 +14,11 @@ use sha2::{Digest as _, Sha256};
 
 use super::Refusal;
 
-/// Nonces that are remembered of one account, and of all; with many accounts each has its share.
-const OF_ACCOUNT_MAX: usize = 20_000;
+/// Nonces that are remembered of all; with many accounts each has its share of that.
 const MAX: usize = 500_000;
+const OF_ACCOUNT_MAX: usize = 80_000;
+/// One caller fills no more than this part of what its account has.
+const CALLER_PART: usize = 4;
 
 /// Enough of a hash of a nonce, and of the key it was signed with.
 type Seen = [u8; 16];
@@ -27,15 +29,24 @@ pub struct Nonces(Mutex<HashMap<AccountId, OfAccount>>);
 #[derive(Default)]
 struct OfAccount {
     seen: HashSet<Seen>,
-    /// By when they may be forgotten.
-    until: BTreeSet<(i64, Seen)>,
+    /// By when they may be forgotten, and of whom they are.
+    until: BTreeSet<(i64, Seen, Seen)>,
+    /// How many are of each caller.
+    of_caller: HashMap<Seen, usize>,
 }
 
 impl OfAccount {
     fn forget(&mut self, now_ms: i64) {
-        while let Some(first) = self.until.first().copied().filter(|(until, _)| *until < now_ms) {
+        while let Some(first) = self.until.first().copied().filter(|(until, ..)| *until < now_ms) {
             self.until.remove(&first);
-            self.seen.remove(&first.1);
+            let (_, seen, caller) = first;
+            self.seen.remove(&seen);
+            if let Some(count) = self.of_caller.get_mut(&caller) {
+                *count = count.saturating_sub(1);
+                if *count == 0 {
+                    self.of_caller.remove(&caller);
+                }
+            }
         }
     }
 }
@@ -43,23 +54,21 @@ impl OfAccount {
 impl Nonces {
     /// Uses a nonce of a call whose signature holds.
     ///
+    /// - `caller`: the account that called, and who of it, whatever key or session that has now.
     /// - `until`: when the call does not count any more.
     ///
     /// # Errors
-    /// `SignatureNonceUsed`; `SlowDown` for an account of which no more can be remembered.
+    /// `SignatureNonceUsed`; `SlowDown` for a caller of which no more can be remembered.
     pub fn spend(
         &self,
-        account: &AccountId,
+        (account, caller): (&AccountId, &str),
         (access_key, nonce): (&str, &str),
         (now, until): (DateTime<Utc>, DateTime<Utc>),
     ) -> Result<(), Refusal> {
         let (now_ms, until_ms) = (now.timestamp_millis(), until.timestamp_millis());
-        let mut hash = Sha256::new();
         // No access key has such a byte in it.
-        hash.update(access_key.as_bytes());
-        hash.update([0]);
-        hash.update(nonce.as_bytes());
-        let seen: Seen = hash.finalize().first_chunk().copied().unwrap_or_default();
+        let seen = hashed(&[access_key.as_bytes(), &[0], nonce.as_bytes()]);
+        let caller = hashed(&[caller.as_bytes()]);
         let mut accounts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if !accounts.contains_key(account) {
             accounts.values_mut().for_each(|of| of.forget(now_ms));
@@ -72,14 +81,22 @@ impl Nonces {
             let detail = "Specified signature nonce was used already.";
             return Err(Refusal::new(Condition::SignatureNonceUsed, detail));
         }
-        if of.seen.len() >= most {
-            let detail = "Too many calls were signed by this account.";
+        let of_caller = of.of_caller.get(&caller).copied().unwrap_or_default();
+        if of.seen.len() >= most || of_caller >= most / CALLER_PART {
+            let detail = "Too many calls were signed.";
             return Err(Refusal::new(Condition::SlowDown, detail));
         }
+        of.of_caller.insert(caller, of_caller + 1);
         of.seen.insert(seen);
-        of.until.insert((until_ms, seen));
+        of.until.insert((until_ms, seen, caller));
         Ok(())
     }
+}
+
+fn hashed(parts: &[&[u8]]) -> Seen {
+    let mut hash = Sha256::new();
+    parts.iter().for_each(|part| hash.update(part));
+    hash.finalize().first_chunk().copied().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -98,7 +115,8 @@ mod tests {
 
     fn spend(nonces: &Nonces, account: &AccountId, nonce: &str, now: i64) -> Option<Condition> {
         let until = at(now) + TimeDelta::minutes(15);
-        nonces.spend(account, ("key", nonce), (at(now), until)).err().map(|it| it.condition)
+        let spent = nonces.spend((account, "ann"), ("key", nonce), (at(now), until));
+        spent.err().map(|it| it.condition)
     }
 
     #[test]
@@ -111,19 +129,21 @@ mod tests {
         assert_eq!(spend(&nonces, &account(2), "a", 0), None);
         assert_eq!(spend(&nonces, &own, "a", 900), used);
         assert_eq!(spend(&nonces, &own, "a", 901), None, "the call itself is too old by then");
-        let other_key = nonces.spend(&own, ("other", "b"), (at(2), at(900)));
+        let other_key = nonces.spend((&own, "ann"), ("other", "b"), (at(2), at(900)));
         assert_eq!(other_key, Ok(()));
     }
 
     #[test]
-    fn an_account_that_calls_too_often_waits_alone() {
+    fn a_caller_that_calls_too_often_waits_alone() {
         let (nonces, own) = (Nonces::default(), account(1));
-        for number in 0..OF_ACCOUNT_MAX {
+        for number in 0..OF_ACCOUNT_MAX / CALLER_PART {
             assert_eq!(spend(&nonces, &own, &format!("{number}"), 0), None);
         }
         assert_eq!(spend(&nonces, &own, "more", 0), Some(Condition::SlowDown));
         assert_eq!(spend(&nonces, &own, "0", 0), Some(Condition::SignatureNonceUsed));
         assert_eq!(spend(&nonces, &account(2), "more", 0), None);
+        let colleague = nonces.spend((&own, "ben"), ("other", "more"), (at(0), at(900)));
+        assert_eq!(colleague, Ok(()));
         assert_eq!(spend(&nonces, &own, "more", 901), None);
         assert_eq!(nonces.0.lock().unwrap()[&own].seen.len(), 1);
     }

@@ -79,13 +79,14 @@ impl RpcClaim {
     /// As [`Self::verify`] and [`Nonces::spend`].
     pub fn prove(
         &self,
-        (account, secret): (&AccountId, &str),
+        secret: &str,
+        caller: (&AccountId, &str),
         now: DateTime<Utc>,
         nonces: &Nonces,
     ) -> Result<(), Refusal> {
         self.verify(secret, now)?;
         let until = self.signed + TimeDelta::minutes(SKEW_MINUTES_MAX);
-        nonces.spend(account, (&self.access_key, &self.nonce), (now, until))
+        nonces.spend(caller, (&self.access_key, &self.nonce), (now, until))
     }
 
     /// Checks the claim with the secret of its key.

@@ -96,6 +96,28 @@ impl Index {
         fs::rename(path, aside)
     }
 
+    /// Puts whatever is at `path` out of the way, for a thread of its own to remove: its disk may be
+    /// one that hung a moment ago.
+    pub fn discard(path: &Path) -> io::Result<()> {
+        let aside = path.with_extension("aside");
+        match fs::rename(path, &aside) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            // An older one is being removed. Nobody takes this one for the index of a later epoch.
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {}
+            moved => moved?,
+        }
+        if fs::symlink_metadata(aside).is_ok() {
+            let path = path.to_owned();
+            let remove = move || {
+                if let Err(error) = remove_aside(&path) {
+                    tracing::warn!(path = %path.display(), %error, "an old index stays");
+                }
+            };
+            std::thread::Builder::new().name("index-removal".to_owned()).spawn(remove)?;
+        }
+        Ok(())
+    }
+
     /// The epoch and sequence of the last [`Self::mark`], if there is one.
     pub fn marked(&self) -> Result<Option<(u64, Sequence)>, EngineError> {
         guard(|| self.read_mark())

@@ -3,7 +3,9 @@
 //! Rows are gathered until they take [`super::EmbeddedSettings::load_bytes`], so that one that
 //! changes with every commit is written once for thousands of them, and go in in the order of their
 //! keys. The index's mark follows when all of them are in: a process killed before leaves an index
-//! that lacks nothing up to its mark, and what it holds beyond comes again.
+//! that lacks nothing up to its mark, and what it holds beyond comes again. Only what some journal
+//! calls durable surely does: before the rest is put in, the note goes that makes an index be
+//! trusted.
 
 use std::collections::BTreeMap;
 use std::thread;
@@ -58,6 +60,11 @@ impl<'i> Loader<'i> {
         }
         self.last = Some(record.sequence);
         self.write_if_many()
+    }
+
+    /// Writes all that was gathered so far.
+    pub fn flush(&mut self) -> Result<(), EngineError> {
+        self.write()
     }
 
     /// Writes the rest. Answers how many rows were written in all.

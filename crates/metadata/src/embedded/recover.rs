@@ -361,9 +361,16 @@ impl Start<'_> {
 
     fn replay(&mut self, log: &Log, index: &Index, after: Sequence) -> Result<(), EngineError> {
         let mut loader = Loader::new(index, self.standing.in_force, self.settings.load_bytes);
-        let mut count = 0;
+        let index_files = self.found.first().map(|found| Arc::clone(&found.files));
+        let (mut count, mut beyond) = (0, false);
         log.replay(after, &mut |record| {
             count += 1;
+            if record.sequence > log.durable && !beyond {
+                // Should this start be the last that finds it, no part of it may stay behind.
+                loader.flush()?;
+                index_files.iter().for_each(|files| Session::forget(&**files));
+                beyond = true;
+            }
             if count % PROGRESS_EVERY == 0 {
                 (self.progress)(Progress::Replaying { sequence: record.sequence, last: log.end });
             }
@@ -540,8 +547,11 @@ impl Start<'_> {
     fn drop_old_indexes(&self) {
         for directory in &self.found {
             let path = &directory.index;
-            let aside = if *path == self.index_path { Ok(()) } else { Index::set_aside(path) };
-            if let Err(error) = aside.and_then(|()| remove_aside(path)) {
+            let discarded = match *path == self.index_path {
+                true => remove_aside(path),
+                false => Index::discard(path),
+            };
+            if let Err(error) = discarded {
                 let directory = name(&directory.id);
                 tracing::warn!(directory, %error, "an old index stays");
             }

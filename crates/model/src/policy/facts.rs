@@ -1,6 +1,6 @@
 //! What is known of a request when it is decided.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{borrow::Cow, net::IpAddr, sync::Arc};
 
 use super::{Action, keys::Key};
 use crate::names::{AccountId, BucketName, ObjectKey, VersionSelector};
@@ -39,6 +39,18 @@ pub enum Principal {
 }
 
 impl Principal {
+    /// What stays the same whatever its keys and sessions are: an id, or within an account its name.
+    pub fn lasting(&self) -> Cow<'_, str> {
+        match self {
+            Self::Anonymous | Self::Account(_) => "".into(),
+            Self::User { id, .. } => id.into(),
+            Self::Session { role_id, .. } => role_id.into(),
+            Self::Federated { .. } => "federated".into(),
+            Self::Web(arn) => arn.into(),
+            Self::System(name) => (*name).into(),
+        }
+    }
+
     /// The account it belongs to.
     pub fn account(&self) -> Option<&AccountId> {
         match self {

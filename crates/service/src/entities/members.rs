@@ -1,6 +1,6 @@
 //! Users, groups and roles themselves: made, shown, changed, deleted, and their tags.
 
-use std::sync::Arc;
+use std::{slice, sync::Arc};
 
 use model::{
     Condition,
@@ -134,10 +134,13 @@ impl Service {
             return whole_account(caller);
         };
         let granted = self.on_entity(caller, action, kind, &name).await?;
-        self.shown_role(granted.entity(self, kind, &name).await?).await
+        let mut entity = granted.entity(self, kind, &name).await?;
+        self.show_roles(slice::from_mut(&mut entity)).await?;
+        Ok(entity)
     }
 
-    /// All of a kind whose path begins so, in order of name.
+    /// All of a kind whose path begins so, in order of name. Roles as they were written:
+    /// [`Self::show_roles`] is for those that are shown.
     ///
     /// # Errors
     /// `AccessDenied`.
@@ -151,11 +154,7 @@ impl Service {
         let granted = self.on_entity(caller, action, kind, "").await?;
         let mut found = self.metadata.entities(granted.account(), kind).await?;
         found.retain(|entity| entity.path.starts_with(path_prefix));
-        let mut shown = Vec::with_capacity(found.len());
-        for entity in found {
-            shown.push(self.shown_role(entity).await?);
-        }
-        Ok(shown)
+        Ok(found)
     }
 
     /// Gives a user or group another name or path.

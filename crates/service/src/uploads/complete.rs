@@ -43,7 +43,7 @@ impl Operation for CompleteUpload {
         // Whatever went wrong: somebody may have completed it before, or in this very moment.
         match find().await {
             Err(missing) if missing.condition == Condition::NoSuchUpload => {
-                self.repeat(service, bucket, missing).await
+                self.repeat(service, &permit, missing).await
             }
             _ => Err(error),
         }
@@ -105,7 +105,13 @@ impl CompleteUpload {
     }
 
     /// Answers a repeated request as the first one.
-    async fn repeat(&self, service: &Service, bucket: &Bucket, missing: Error) -> Result<Written> {
+    async fn repeat(
+        &self,
+        service: &Service,
+        permit: &Permit<'_, Self>,
+        missing: Error,
+    ) -> Result<Written> {
+        let (bucket, _) = permit.bucket(&self.target.bucket)?;
         let finished = service.metadata.finished_upload(self.target.upload).await?;
         let Some(finished) = finished else { return Err(missing) };
         let same_object = finished.bucket == bucket.id && finished.key == self.target.key;
@@ -121,6 +127,7 @@ impl CompleteUpload {
         if !same_object || !same_parts {
             return Err(missing);
         }
+        permit.check_upload(Action::PutObject, &self.target, finished.initiator.as_ref())?;
         let versioning =
             if finished.versioned { bucket.versioning } else { Versioning::Unversioned };
         Ok(Written { version: finished.version, versioning })

@@ -181,7 +181,7 @@ impl Service {
         let missing =
             || Error::from(Condition::NoSuchUpload).field("UploadId", target.upload.to_string());
         let (upload, _) = found.ok_or_else(missing)?;
-        permit.check_upload(action, target, &upload)?;
+        permit.check_upload(action, target, upload.initiator.as_ref())?;
         Ok(upload)
     }
 

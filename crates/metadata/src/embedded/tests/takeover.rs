@@ -70,8 +70,10 @@ async fn the_start_after_a_takeover_keeps_the_index() {
             let (engine, report) = store.open().unwrap();
             assert!(report.index_kept, "closed: {closed}, {starts} starts before: {report}");
             assert_eq!(rows(&engine).await, before);
-            let indexes = std::fs::read_dir(store.index_path()).unwrap().count();
-            assert_eq!(indexes, 1, "closed: {closed}");
+            // The old one goes after the start.
+            while std::fs::read_dir(store.index_path()).unwrap().count() > 1 {
+                tokio::task::yield_now().await;
+            }
             // The one after this is a takeover again, to yet another directory.
             break_index(&engine);
             assert_eq!(rows(&engine).await, before);
