@@ -158,7 +158,11 @@ fn index((folder, rows): (TempDir, Rows)) -> (usize, TempDir, Rows) {
 }
 
 library_benchmark_group!(name = counts, benchmarks = [request, digest_256k, journal, index]);
+/// What was freed is handed out again as it is. Else glibc tidies its heap up now and then, which
+/// takes thousands of instructions and depends on all that happened before.
+const HEAP: (&str, &str) = ("GLIBC_TUNABLES", "glibc.malloc.tcache_count=60000");
+
 main!(
-    config = LibraryBenchmarkConfig::default().pass_through_env(PLANTED),
+    config = LibraryBenchmarkConfig::default().pass_through_env(PLANTED).env(HEAP.0, HEAP.1),
     library_benchmark_groups = counts
 );
