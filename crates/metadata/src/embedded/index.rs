@@ -96,8 +96,8 @@ impl Index {
         fs::rename(path, aside)
     }
 
-    /// Puts whatever is at `path` out of the way, for a thread of its own to remove: its disk may be
-    /// one that hung a moment ago.
+    /// Puts whatever is at `path` out of the way, for a thread of its own to remove: its disk may
+    /// be one that hung a moment ago.
     pub fn discard(path: &Path) -> io::Result<()> {
         let aside = path.with_extension("aside");
         match fs::rename(path, &aside) {

@@ -39,7 +39,7 @@ pub enum Principal {
 }
 
 impl Principal {
-    /// What stays the same whatever its keys and sessions are: an id, or within an account its name.
+    /// What stays the same whatever its keys and sessions are: an id, or "" for the account itself.
     pub fn lasting(&self) -> Cow<'_, str> {
         match self {
             Self::Anonymous | Self::Account(_) => "".into(),
