@@ -266,9 +266,9 @@ impl<'g> Exchange<'g> {
             let who = Asker { access_key: Some(claim.access_key.clone()), ..self.asker() };
             self.told(Error::new(Condition::InvalidAccessKeyId, detail), who)
         })?;
-        let who = identity.principal.lasting();
-        let (own, now) = ((&identity.account.id, who.as_ref()), service.clock().now());
-        let proven = claim.prove(&identity.secret, own, now, &self.gateway.nonces);
+        let who = (&identity.account.id, identity.principal.lasting());
+        let now = service.clock().now();
+        let proven = claim.prove(&identity.secret, who, now, &self.gateway.nonces);
         proven.map_err(|refusal| self.unproven(&claim.access_key, &identity, refusal))?;
         if claim.token.is_none() {
             self.note(&claim.access_key, "sts", None);

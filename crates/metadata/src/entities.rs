@@ -17,7 +17,7 @@ use model::{
 };
 
 use crate::{
-    Error, Metadata, Result,
+    Error, Guard, Metadata, Result,
     engine::Direction,
     keys,
     transaction::{Draft, Try, decode_row},
@@ -44,11 +44,6 @@ pub struct EntityChanges {
 
 /// Longer ones no entity has.
 const ENTITY_NAME_BYTES_MAX: usize = 128;
-
-/// The name without its path.
-fn last_part(name: &str) -> &str {
-    name.rsplit('/').next().unwrap_or_default()
-}
 
 impl EntityChanges {
     /// It is only noted that something was tried: nothing changes for anybody.
@@ -107,10 +102,19 @@ impl Metadata {
         kind: EntityKind,
         name: &str,
     ) -> Result<Option<Entity>> {
+        Ok(self.read_entity(account, kind, name).await?.map(|(entity, _)| entity))
+    }
+
+    async fn read_entity(
+        &self,
+        account: &AccountId,
+        kind: EntityKind,
+        name: &str,
+    ) -> Result<Option<(Entity, Guard)>> {
         if name.len() > ENTITY_NAME_BYTES_MAX {
             return Ok(None);
         }
-        Ok(self.record(&keys::entity(account, kind, name)).await?.map(|(entity, _)| entity))
+        self.record(&keys::entity(account, kind, name)).await
     }
 
     /// All of a kind, in order of name.
@@ -208,14 +212,8 @@ impl Metadata {
     ) -> Result<Vec<NamedEntity>> {
         let mut noted = Vec::with_capacity(named.len());
         for entity in named {
-            let name = last_part(&entity.name);
-            let found = match name.len() > ENTITY_NAME_BYTES_MAX {
-                true => None,
-                false => {
-                    let key = keys::entity(&entity.account, entity.kind, name);
-                    self.record::<Entity>(&key).await?
-                }
-            };
+            let name = entity.last_name();
+            let found = self.read_entity(&entity.account, entity.kind, name).await?;
             let found = found.filter(|(found, _)| found.name == name);
             let (found, guard) = found.ok_or(Condition::MalformedPolicy)?;
             draft.expect(&guard);

@@ -115,6 +115,13 @@ pub struct NamedEntity {
     pub id: Option<String>,
 }
 
+impl NamedEntity {
+    /// The name without its path.
+    pub fn last_name(&self) -> &str {
+        self.name.rsplit('/').next().unwrap_or_default()
+    }
+}
+
 impl Entity {
     pub fn arn(&self, account: &AccountId, kind: EntityKind) -> String {
         format!("arn:aws:iam::{account}:{}{}{}", kind.word(), self.path, self.name)

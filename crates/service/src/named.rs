@@ -33,8 +33,7 @@ impl UsersNow {
 
 impl Service {
     async fn named(&self, named: &NamedEntity) -> Result<Option<Entity>> {
-        let last = named.name.rsplit('/').next().unwrap_or_default();
-        Ok(self.metadata.entity(&named.account, named.kind, last).await?)
+        Ok(self.metadata.entity(&named.account, named.kind, named.last_name()).await?)
     }
 
     /// Refuses principals that do not exist. The users and roles that are named.

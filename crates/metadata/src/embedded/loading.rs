@@ -50,7 +50,7 @@ impl<'i> Loader<'i> {
     pub fn row(&mut self, entry: Entry) -> Result<(), EngineError> {
         let value = stored(entry.row.version, &entry.row.value);
         self.gather(entry.key, Some(value));
-        self.write_if_many()
+        self.flush_if_many()
     }
 
     /// Adds what a record changed. Records come in order.
@@ -59,17 +59,12 @@ impl<'i> Loader<'i> {
             self.gather(key, value.map(|value| stored(record.sequence, &value)));
         }
         self.last = Some(record.sequence);
-        self.write_if_many()
-    }
-
-    /// Writes all that was gathered so far.
-    pub fn flush(&mut self) -> Result<(), EngineError> {
-        self.write()
+        self.flush_if_many()
     }
 
     /// Writes the rest. Answers how many rows were written in all.
     pub fn finish(mut self) -> Result<u64, EngineError> {
-        self.write()?;
+        self.flush()?;
         Ok(self.written)
     }
 
@@ -82,11 +77,12 @@ impl<'i> Loader<'i> {
         }
     }
 
-    fn write_if_many(&mut self) -> Result<(), EngineError> {
-        if self.bytes < self.bytes_max { Ok(()) } else { self.write() }
+    fn flush_if_many(&mut self) -> Result<(), EngineError> {
+        if self.bytes < self.bytes_max { Ok(()) } else { self.flush() }
     }
 
-    fn write(&mut self) -> Result<(), EngineError> {
+    /// Writes all that was gathered so far.
+    pub fn flush(&mut self) -> Result<(), EngineError> {
         let rows: Vec<Stored> = std::mem::take(&mut self.rows).into_iter().collect();
         self.bytes = 0;
         self.written += rows.len() as u64;

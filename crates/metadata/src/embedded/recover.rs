@@ -361,14 +361,13 @@ impl Start<'_> {
 
     fn replay(&mut self, log: &Log, index: &Index, after: Sequence) -> Result<(), EngineError> {
         let mut loader = Loader::new(index, self.standing.in_force, self.settings.load_bytes);
-        let index_files = self.found.first().map(|found| Arc::clone(&found.files));
         let (mut count, mut beyond) = (0, false);
         log.replay(after, &mut |record| {
             count += 1;
             if record.sequence > log.durable && !beyond {
                 // Should this start be the last that finds it, no part of it may stay behind.
                 loader.flush()?;
-                index_files.iter().for_each(|files| Session::forget(&**files));
+                self.found.iter().take(1).for_each(|first| Session::forget(&*first.files));
                 beyond = true;
             }
             if count % PROGRESS_EVERY == 0 {

@@ -1,6 +1,6 @@
 //! What is known of a request when it is decided.
 
-use std::{borrow::Cow, net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc};
 
 use super::{Action, keys::Key};
 use crate::names::{AccountId, BucketName, ObjectKey, VersionSelector};
@@ -40,14 +40,14 @@ pub enum Principal {
 
 impl Principal {
     /// What stays the same whatever its keys and sessions are: an id, or "" for the account itself.
-    pub fn lasting(&self) -> Cow<'_, str> {
+    pub fn lasting(&self) -> &str {
         match self {
-            Self::Anonymous | Self::Account(_) => "".into(),
-            Self::User { id, .. } => id.into(),
-            Self::Session { role_id, .. } => role_id.into(),
-            Self::Federated { .. } => "federated".into(),
-            Self::Web(arn) => arn.into(),
-            Self::System(name) => (*name).into(),
+            Self::Anonymous | Self::Account(_) => "",
+            Self::User { id, .. } => id,
+            Self::Session { role_id, .. } => role_id,
+            Self::Federated { .. } => "federated",
+            Self::Web(arn) => arn,
+            Self::System(name) => name,
         }
     }
 
