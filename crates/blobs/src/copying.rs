@@ -123,7 +123,7 @@ async fn fill(
     let mut reader = BlobReader::new(Arc::clone(inner), source.clone(), 0..source.size_bytes);
     while let Some(batch) = reader.next_batch().await {
         let mut parts = Vec::new();
-        batch?.into_iter().for_each(|chunk| encoder.push(chunk, &mut parts));
+        batch?.into_iter().for_each(|piece| encoder.push(piece.into_bytes(), &mut parts));
         copy.append(parts).await?;
     }
     let mut end = Vec::new();

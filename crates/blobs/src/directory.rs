@@ -143,7 +143,7 @@ struct ReadFiles {
 }
 
 struct ReadFile {
-    file: File,
+    file: Arc<File>,
     /// Reading notes no time of access, for which the disk might have to be waited for.
     leaves_no_trace: bool,
 }
@@ -262,6 +262,11 @@ impl Disk for DirectoryDisk {
         })
     }
 
+    fn sendable(&self, file: &str) -> Option<Arc<File>> {
+        let found = self.shared.opened(file).filter(|found| found.leaves_no_trace)?;
+        Some(Arc::clone(&found.file))
+    }
+
     fn rename(&self, from: &str, to: &str) -> DiskFuture<()> {
         let to = to.to_owned();
         self.write(from, move |shared, from| {
@@ -371,10 +376,10 @@ impl Shared {
 
     fn open_to_read(&self, name: &str) -> io::Result<ReadFile> {
         match self.open(name, OFlags::RDONLY | OFlags::NOATIME) {
-            Ok(file) => Ok(ReadFile { file, leaves_no_trace: true }),
+            Ok(file) => Ok(ReadFile { file: Arc::new(file), leaves_no_trace: true }),
             // Only the owner of a file may ask for that.
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                let file = self.open(name, OFlags::RDONLY)?;
+                let file = Arc::new(self.open(name, OFlags::RDONLY)?);
                 Ok(ReadFile { file, leaves_no_trace: false })
             }
             Err(error) => Err(error),

@@ -1,7 +1,9 @@
 //! The seam to storage: [`Disk`], with a directory and a simulation behind it.
 
+use std::fs::File;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -33,6 +35,11 @@ pub trait Disk: Send + Sync + 'static {
 
     /// Up to `length` bytes from `offset` on; fewer only at the end of the file.
     fn read_at(&self, file: &str, offset: u64, length: usize) -> DiskFuture<Bytes>;
+
+    /// A file that was read a moment ago, for the kernel to send from; `None` where it cannot.
+    fn sendable(&self, _file: &str) -> Option<Arc<File>> {
+        None
+    }
 
     /// Gives a file a new name, in place of a file that has it. Durable after [`Self::sync`] of
     /// the new name.

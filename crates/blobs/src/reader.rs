@@ -20,6 +20,7 @@ use crate::format::{
     u32_at,
 };
 use crate::location::{CopyAt, Location, Place};
+use crate::piece::{Kept, Piece};
 use crate::store::Inner;
 use crate::volume::{Volume, is_shortage};
 
@@ -44,7 +45,7 @@ pub struct BlobReader {
     position: u64,
     /// Copies in the order in which they are asked, by index.
     order: Vec<usize>,
-    ready: VecDeque<Bytes>,
+    ready: VecDeque<Piece>,
     failure: Option<Error>,
     /// The last run was there without waiting.
     at_hand: bool,
@@ -56,6 +57,8 @@ struct Run {
     chunks: Vec<Bytes>,
     failure: Option<Error>,
     order: Vec<usize>,
+    /// The copy that gave all of them, if no other was asked.
+    only: Option<usize>,
     at_hand: bool,
 }
 
@@ -93,9 +96,14 @@ impl BlobReader {
     /// the location says, [`Error::Unavailable`] when a directory that may have it does not answer.
     /// Chunks already yielded were intact.
     pub async fn next(&mut self) -> Option<Result<Bytes>> {
+        Some(self.next_piece().await?.map(Piece::into_bytes))
+    }
+
+    /// As [`Self::next`], with a way to send the bytes without a copy if they are in memory.
+    pub async fn next_piece(&mut self) -> Option<Result<Piece>> {
         loop {
-            if let Some(chunk) = self.ready.pop_front() {
-                return Some(Ok(chunk));
+            if let Some(piece) = self.ready.pop_front() {
+                return Some(Ok(piece));
             }
             match self.next_batch().await? {
                 Ok(batch) => self.ready.extend(batch),
@@ -105,7 +113,7 @@ impl BlobReader {
     }
 
     /// As [`Self::next`], up to 1 MiB at once.
-    pub(crate) async fn next_batch(&mut self) -> Option<Result<Vec<Bytes>>> {
+    pub(crate) async fn next_batch(&mut self) -> Option<Result<Vec<Piece>>> {
         if let Some(error) = self.failure.take() {
             self.chunks = 0..0;
             return Some(Err(error));
@@ -115,6 +123,7 @@ impl BlobReader {
                 chunks: Vec::new(),
                 failure: Some(Error::Unavailable(self.location.blob)),
                 order: Vec::new(),
+                only: None,
                 at_hand: false,
             }),
             None => {
@@ -128,7 +137,15 @@ impl BlobReader {
         if self.failure.is_none() && !self.at_hand {
             self.read_ahead();
         }
-        let cut: Vec<Bytes> = run.chunks.into_iter().map(|chunk| self.cut(chunk)).collect();
+        let mut kept = run.only.filter(|_| run.at_hand).and_then(|only| self.kept(only));
+        let mut cut = |chunk: Bytes| {
+            let length = (chunk.len() + CRC_BYTES) as u64;
+            let (skipped, bytes) = self.cut(chunk);
+            let piece = Piece::new(bytes, kept.as_ref().map(|kept| kept.after(skipped)));
+            kept = kept.as_ref().map(|kept| kept.after(length));
+            piece
+        };
+        let cut: Vec<Piece> = run.chunks.into_iter().map(&mut cut).collect();
         match cut.is_empty() {
             true => self.failure.take().map(Err),
             false => Some(Ok(cut)),
@@ -152,14 +169,22 @@ impl BlobReader {
         );
     }
 
-    /// The part of the next chunk that lies in the range.
-    fn cut(&mut self, mut chunk: Bytes) -> Bytes {
+    /// Where the next chunk stands in the page cache, which has just been read there.
+    fn kept(&self, copy: usize) -> Option<Kept> {
+        let copy = self.location.copies.get(copy).filter(|copy| copy.place == Place::File)?;
+        let volume = &self.inner.member(copy.directory)?.volume;
+        let file = volume.sendable(&file_name(self.location.blob))?;
+        Some(Kept::new(file, chunk_offset(self.position / CHUNK_BYTES as u64)))
+    }
+
+    /// The part of the next chunk that lies in the range, and how many bytes before it do not.
+    fn cut(&mut self, mut chunk: Bytes) -> (u64, Bytes) {
         let start = self.position;
         self.position += chunk.len() as u64;
         // Both fit: a chunk is small, and the range touches it.
         chunk.truncate(self.range.end.saturating_sub(start).min(chunk.len() as u64) as usize);
         let skipped = self.range.start.saturating_sub(start).min(chunk.len() as u64);
-        chunk.slice(skipped as usize..)
+        (skipped, chunk.slice(skipped as usize..))
     }
 }
 
@@ -238,6 +263,8 @@ async fn fetch_best(
         }
     }
     drop(running);
+    let one = failures.is_empty() && waiting.len() + 1 == order.len();
+    let only = order.first().copied().filter(|_| one);
     let complete = whole.iter().all(Option::is_some);
     let failure = (!complete).then(|| verdict(location, &failures));
     report(inner, location, &failures, complete);
@@ -248,6 +275,7 @@ async fn fetch_best(
         chunks: whole.into_iter().map_while(|chunk| chunk).collect(),
         failure,
         order,
+        only,
         at_hand: false,
     }
 }

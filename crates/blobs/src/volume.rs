@@ -1,5 +1,6 @@
 //! A directory in use: its disk under a time limit, its health and its counters.
 
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -335,6 +336,11 @@ impl Volume {
         let bytes = self.reading("read", operation).await?;
         self.read_bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         Ok(bytes)
+    }
+
+    /// A file that was read a moment ago, for the kernel to send from.
+    pub fn sendable(&self, file: &str) -> Option<Arc<File>> {
+        self.disk().ok()?.sendable(file)
     }
 
     fn disk(&self) -> io::Result<Arc<dyn Disk>> {

@@ -7,6 +7,7 @@
 mod answer;
 mod crowd;
 mod farewell;
+mod handover;
 mod head;
 mod watch;
 
@@ -246,7 +247,8 @@ async fn admit(edge: Edge, request: Request) -> Result<Request, Response<BoxBody
     let ongoing = request.conn_data::<Activity>().map(Activity::begin);
     let id = RequestId::new(edge.gateway.service.entropy());
     let head = Head::new(request.head(), edge.secure, &edge.gateway.settings, id.clone());
-    match pipeline::admit(&edge.gateway, head, has_place(request.conn_data())).await {
+    let activity = request.conn_data::<Activity>().cloned();
+    match pipeline::admit(&edge.gateway, head, activity).await {
         Ok(()) => {
             request.extensions_mut().insert((id, ongoing));
             Ok(request)
@@ -256,10 +258,6 @@ async fn admit(edge: Edge, request: Request) -> Result<Request, Response<BoxBody
             Err(refusal)
         }
     }
-}
-
-fn has_place(activity: Option<&Activity>) -> bool {
-    activity.is_none_or(Activity::has_place)
 }
 
 /// Answers any request.
@@ -275,7 +273,7 @@ async fn serve(
     let id = known.unwrap_or_else(|| RequestId::new(edge.gateway.service.entropy()));
     let head = Head::new(request.head(), edge.secure, &edge.gateway.settings, id);
     let activity = request.conn_data::<Activity>().cloned();
-    let has_place = has_place(activity.as_ref());
+    let has_place = activity.as_ref().is_none_or(Activity::has_place);
     let payload = payload.into_inner();
     let mut response = pipeline::serve(&edge.gateway, head, payload, activity).await;
     if !has_place {

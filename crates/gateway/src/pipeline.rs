@@ -67,9 +67,9 @@ pub async fn serve(
     let span = tracing::info_span!("request", id = %head.id.0, method = %head.method);
     let received = Rc::new(Cell::new(0));
     let patience = gateway.settings.patience;
-    let has_place = activity.as_ref().is_none_or(Activity::has_place);
-    let arriving = Arriving::new(payload, head.framed, patience, received.clone(), activity);
-    let mut exchange = Exchange::new(gateway, head, has_place);
+    let arriving =
+        Arriving::new(payload, head.framed, patience, received.clone(), activity.clone());
+    let mut exchange = Exchange::new(gateway, head, activity);
     let outcome = AssertUnwindSafe(exchange.run(Some(arriving)))
         .catch_unwind()
         .instrument(span.clone())
@@ -86,11 +86,11 @@ pub async fn serve(
 pub async fn admit(
     gateway: &Arc<Gateway>,
     head: Head,
-    has_place: bool,
+    activity: Option<Activity>,
 ) -> Result<(), Response<BoxBody>> {
     let started = Instant::now();
     let span = tracing::info_span!("admission", id = %head.id.0, method = %head.method);
-    let mut exchange = Exchange::new(gateway, head, has_place);
+    let mut exchange = Exchange::new(gateway, head, activity);
     let outcome = AssertUnwindSafe(exchange.admit())
         .catch_unwind()
         .instrument(span.clone())
@@ -106,7 +106,8 @@ struct Exchange<'g> {
     dialect: Dialect,
     address: Option<Address>,
     operation: &'static str,
-    has_place: bool,
+    /// The connection's; `None` in tests.
+    activity: Option<Activity>,
     /// What browsers are told besides.
     cors: cors::Headers,
     /// A form for IAM or STS, which have errors of their own.
@@ -118,7 +119,7 @@ struct Exchange<'g> {
 }
 
 impl<'g> Exchange<'g> {
-    fn new(gateway: &'g Arc<Gateway>, head: Head, has_place: bool) -> Self {
+    fn new(gateway: &'g Arc<Gateway>, head: Head, activity: Option<Activity>) -> Self {
         let dialect = gateway.settings.default_dialect;
         let (address, operation, cors) = (None, "Unknown", cors::Headers::new());
         Self {
@@ -127,7 +128,7 @@ impl<'g> Exchange<'g> {
             dialect,
             address,
             operation,
-            has_place,
+            activity,
             cors,
             is_form: false,
             is_control: false,
@@ -278,7 +279,7 @@ impl<'g> Exchange<'g> {
     }
 
     fn refuse_without_place(&self) -> Result<()> {
-        match self.has_place {
+        match self.activity.as_ref().is_none_or(Activity::has_place) {
             true => Ok(()),
             false => Err(Error::new(Condition::SlowDown, "Too many connections are open.")),
         }
@@ -620,7 +621,8 @@ impl<'g> Exchange<'g> {
         };
         record.log(error.as_ref());
         let count = record.count();
-        respond(reply, self.dialect, &self.head.id.0, elapsed.as_millis(), count)
+        let activity = self.activity.take();
+        respond(reply, self.dialect, &self.head.id.0, elapsed.as_millis(), count, activity)
     }
 
     /// The answer to a request that failed, in the words of the interface it meant.

@@ -38,7 +38,7 @@ pub use entry::{Entry, Handler, WireOperation, entry};
 pub use hoisted::hoisted;
 pub use payload::{Arriving, judge};
 pub use query::Query;
-pub use reply::{Chunks, Reply, ReplyBody, empty, endless, object, xml};
+pub use reply::{Pieces, Reply, ReplyBody, empty, endless, object, xml};
 pub use route::{Found, Route, Target, Wanted, find};
 
 pub type Result<T, E = service::Error> = std::result::Result<T, E>;

@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use blobs::{BlobId, BlobReader, BlobWriter, Held, Location, Room, Wanted, Wish};
+use blobs::{BlobId, BlobReader, BlobWriter, Held, Location, Piece, Room, Wanted, Wish};
 use bytes::Bytes;
 use futures_util::future::try_join;
 use minicbor::{Decode, Encode};
@@ -297,7 +297,7 @@ pub struct ContentReader {
     rest: VecDeque<(Location, Range<u64>)>,
     reader: Option<BlobReader>,
     /// The first bytes, read ahead so that an object no copy of which can be read is an error.
-    first: Option<Bytes>,
+    first: Option<Piece>,
     /// Keeps what is being read from being freed.
     ticket: Ticket,
 }
@@ -308,12 +308,20 @@ impl ContentReader {
     /// # Errors
     /// [`Condition::DamagedData`] when no copy is intact. What came before was.
     pub async fn next(&mut self) -> Option<Result<Bytes>> {
+        Some(self.next_piece().await?.map(Piece::into_bytes))
+    }
+
+    /// As [`Self::next`], with a way to send the bytes without a copy if they are in memory.
+    ///
+    /// # Errors
+    /// As [`Self::next`].
+    pub async fn next_piece(&mut self) -> Option<Result<Piece>> {
         if !self.ticket.renew() {
             let detail = "The client took nothing for too long.";
             return Some(Err(Error::new(Condition::RequestTimeout, detail)));
         }
         match self.first.take() {
-            Some(bytes) => Some(Ok(bytes)),
+            Some(piece) => Some(Ok(piece)),
             None => self.pull().await,
         }
     }
@@ -327,11 +335,11 @@ impl ContentReader {
         Ok(())
     }
 
-    async fn pull(&mut self) -> Option<Result<Bytes>> {
+    async fn pull(&mut self) -> Option<Result<Piece>> {
         loop {
             if let Some(reader) = &mut self.reader {
-                match reader.next().await {
-                    Some(Ok(bytes)) => return Some(Ok(bytes)),
+                match reader.next_piece().await {
+                    Some(Ok(piece)) => return Some(Ok(piece)),
                     Some(Err(error)) => {
                         self.rest.clear();
                         self.reader = None;

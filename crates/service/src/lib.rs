@@ -43,6 +43,7 @@ pub mod workers;
 pub use accounts::{BootReport, Bootstrap, Identity};
 pub use ask::Ask;
 pub use authorize::{Need, Permit};
+pub use blobs::Piece;
 pub use caller::Caller;
 pub use contents::ContentReader;
 pub use error::{Error, Result};

@@ -18,7 +18,10 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 
-use super::crowd::{Guest, PATIENCE_WITHOUT_PLACE};
+use super::{
+    crowd::{Guest, PATIENCE_WITHOUT_PLACE},
+    handover::{Outgoing, Transport},
+};
 
 /// Bytes of a connection that are read in one go, and ahead of a request, when many run.
 const AHEAD_BYTES: usize = 16 * 1024;
@@ -41,6 +44,10 @@ struct State {
     ahead: Cell<usize>,
     /// Reads on when there is reason to.
     reader: Cell<Option<Waker>>,
+    /// Requests of the connection are answered one after another.
+    in_turn: Cell<bool>,
+    /// The body that the connection sends itself.
+    outgoing: Cell<Option<Box<Outgoing>>>,
     /// `None` in tests.
     guest: Option<Guest>,
 }
@@ -67,6 +74,15 @@ impl Activity {
             guest.begin();
         }
         Running(self.clone())
+    }
+
+    /// Whether the connection can send the body of an answer itself.
+    pub fn takes_bodies(&self) -> bool {
+        self.0.in_turn.get()
+    }
+
+    pub(super) fn outgoing(&self) -> &Cell<Option<Box<Outgoing>>> {
+        &self.0.outgoing
     }
 
     /// Says whether the running request waits for more of its body.
@@ -173,6 +189,7 @@ impl<I> Watched<I> {
         guest: Option<Guest>,
     ) -> Self {
         let activity = Activity::of(guest);
+        activity.0.in_turn.set(head_timeout.is_some());
         let in_one_go = head_timeout.map(|_| 0);
         let until = (!activity.has_place()).then(|| Instant::now() + PATIENCE_WITHOUT_PLACE);
         Self { io, activity, head_timeout, linger, sleep: None, until, in_one_go }
@@ -246,17 +263,20 @@ impl<I: AsyncRead + Unpin> AsyncRead for Watched<I> {
     }
 }
 
-impl<I: AsyncWrite + Unpin> AsyncWrite for Watched<I> {
+impl<I: Transport> AsyncWrite for Watched<I> {
     fn poll_write(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        Outgoing::check_between(self.activity.outgoing())?;
         Pin::new(&mut self.get_mut().io).poll_write(context, bytes)
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().io).poll_flush(context)
+        let this = self.get_mut();
+        ready!(Outgoing::poll_in(this.activity.outgoing(), &mut this.io, context))?;
+        Pin::new(&mut this.io).poll_flush(context)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

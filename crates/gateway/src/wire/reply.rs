@@ -4,14 +4,14 @@ use std::pin::Pin;
 
 use actix_web::http::header::{HeaderName, HeaderValue};
 use bytes::Bytes;
-use futures_util::Stream;
-use service::ContentReader;
+use futures_util::{Stream, StreamExt as _};
+use service::{ContentReader, Piece};
 
 use super::Result;
 use crate::dialect::Dialect;
 
 /// Pieces of a body.
-pub type Chunks = Pin<Box<dyn Stream<Item = Result<Bytes>>>>;
+pub type Pieces = Pin<Box<dyn Stream<Item = Result<Piece>>>>;
 
 /// Status, headers and body. Id, date and server headers are added to all replies alike.
 pub struct Reply {
@@ -28,14 +28,14 @@ pub enum ReplyBody {
         size_bytes: u64,
     },
     Bytes(Bytes),
-    /// Exactly `size_bytes` bytes. An error among the chunks breaks the connection off, so that
+    /// Exactly `size_bytes` bytes. An error among the pieces breaks the connection off, so that
     /// the client cannot take what it has for the whole.
     Stream {
         size_bytes: u64,
-        chunks: Chunks,
+        pieces: Pieces,
     },
     /// As many bytes as there will be; an error breaks the connection off here too.
-    Endless(Chunks),
+    Endless(Pieces),
 }
 
 /// A reply without a body.
@@ -52,27 +52,19 @@ pub fn xml(status: u16, document: Bytes) -> Reply {
 
 /// A reply with the bytes of an object, read as the client takes them.
 pub fn object(status: u16, size_bytes: u64, reader: ContentReader) -> Reply {
-    let chunks = futures_util::stream::unfold(reader, |mut reader| async move {
-        reader.next().await.map(|bytes| (bytes, reader))
+    let pieces = futures_util::stream::unfold(reader, |mut reader| async move {
+        reader.next_piece().await.map(|piece| (piece, reader))
     });
-    stream(status, size_bytes, chunks)
-}
-
-/// A reply of exactly `size_bytes` bytes.
-pub fn stream(
-    status: u16,
-    size_bytes: u64,
-    chunks: impl Stream<Item = Result<Bytes>> + 'static,
-) -> Reply {
     let mut reply = Reply::new(status);
-    reply.body = ReplyBody::Stream { size_bytes, chunks: Box::pin(chunks) };
+    reply.body = ReplyBody::Stream { size_bytes, pieces: Box::pin(pieces) };
     reply
 }
 
 /// A reply whose length is not known before its end.
 pub fn endless(status: u16, chunks: impl Stream<Item = Result<Bytes>> + 'static) -> Reply {
     let mut reply = Reply::new(status);
-    reply.body = ReplyBody::Endless(Box::pin(chunks));
+    let pieces = chunks.map(|chunk| chunk.map(Piece::from));
+    reply.body = ReplyBody::Endless(Box::pin(pieces));
     reply
 }
 
