@@ -45,6 +45,8 @@ table! {
         "An account of that name, id or key exists already.";
     AclNotSupported 3: 400 "AccessControlListNotSupported",
         "The bucket does not allow ACLs";
+    AmbiguousEmail 111: 400 "AmbiguousGrantByEmailAddress" / "InvalidArgument",
+        "The email address you provided is associated with more than one account.";
     AuthorizationHeaderMalformed 4: 400 "AuthorizationHeaderMalformed" / "InvalidArgument",
         "The authorization header you provided is invalid.";
     AuthorizationQueryMalformed 5: 400 "AuthorizationQueryParametersError" / "InvalidArgument",
