@@ -162,6 +162,11 @@ impl<'n> Need<'n> {
         vec![Self::one(action, Resource::Bucket(bucket))]
     }
 
+    /// The list of what begins with a key.
+    fn listed(bucket: &'n BucketName, key: &'n ObjectKey) -> Self {
+        Self::one(Action::ListBucket, Resource::Listed(bucket, key))
+    }
+
     pub fn object(action: Action, bucket: &'n BucketName, key: &'n ObjectKey) -> Vec<Self> {
         vec![Self::one(action, Resource::Object(bucket, key))]
     }
@@ -239,12 +244,13 @@ impl<O: ?Sized> Permit<'_, O> {
         found.policy.as_ref().map(|policy| policy.public)
     }
 
-    /// Asks for one more thing within the buckets of this permit.
-    pub fn allows(&self, action: Action, resource: Resource<'_>) -> bool {
-        decide(&self.buckets, self.caller, &Need::one(action, resource)).is_allowed()
+    /// Whether the caller may learn that there is no such object: by a list of what begins so.
+    pub(crate) fn allows_to_miss(&self, target: &Target) -> bool {
+        let list = Need::listed(&target.bucket, &target.key);
+        decide(&self.buckets, self.caller, &list).is_allowed()
     }
 
-    /// As [`Self::allows`] for an object, as batch operations ask per key.
+    /// Asks for one more object within the buckets of this permit, as batch operations do.
     ///
     /// # Errors
     /// When the object's access control list cannot be read.
@@ -554,7 +560,7 @@ async fn ask_object(
         Some(version) => object_says(found, version, facts, action),
         // Who may list learns that there is none.
         None if acl::is_read(action) => {
-            let list = Need::one(Action::ListBucket, Resource::Bucket(&bucket.name));
+            let list = Need::listed(&bucket.name, key);
             let told = decide(buckets, caller, &list);
             let asked = told.is_allowed().then(|| Asked::of(bucket, key, need, version.as_ref()));
             let decision = if asked.is_some() { told } else { ruling.decision };
@@ -615,7 +621,9 @@ fn layers<'b>(
     need: &Need<'_>,
 ) -> (Layers<'b>, Option<&'b AccountId>, Lists) {
     let nothing = || (Layers::default(), None, Lists::default());
-    let (Resource::Bucket(name) | Resource::Object(name, _)) = need.resource else {
+    let (Resource::Bucket(name) | Resource::Listed(name, _) | Resource::Object(name, _)) =
+        need.resource
+    else {
         return nothing();
     };
     let Some(found) = Found::named(buckets, name) else { return nothing() };

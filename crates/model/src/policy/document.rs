@@ -476,7 +476,9 @@ pub(super) fn path_of(resource: Resource<'_>) -> String {
     match resource {
         Resource::Service => String::new(),
         Resource::Arn(arn) => arn.to_owned(),
-        Resource::New(bucket) | Resource::Bucket(bucket) => bucket.as_str().to_owned(),
+        Resource::New(bucket) | Resource::Bucket(bucket) | Resource::Listed(bucket, _) => {
+            bucket.as_str().to_owned()
+        }
         Resource::Object(bucket, key) => {
             let (bucket, key) = (bucket.as_str(), key.as_str());
             let mut path = String::with_capacity(bucket.len() + 1 + key.len());

@@ -234,7 +234,9 @@ fn resource(resource: Resource<'_>, wish: Wish, oss: bool) -> String {
     match resource {
         Resource::Service => "*".to_owned(),
         Resource::Arn(arn) => arn.to_owned(),
-        Resource::New(bucket) | Resource::Bucket(bucket) => format!("{prefix}{bucket}"),
+        Resource::New(bucket) | Resource::Bucket(bucket) | Resource::Listed(bucket, _) => {
+            format!("{prefix}{bucket}")
+        }
         Resource::Object(bucket, _) if wish.anywhere => format!("{prefix}{bucket}/*"),
         // The language of OSS has no way to say that a star is none.
         Resource::Object(bucket, key) if oss => format!("{prefix}{bucket}/{key}"),
@@ -257,7 +259,9 @@ impl Resource<'_> {
         match self {
             Self::Service => "*".to_owned(),
             Self::Arn(arn) => arn.to_owned(),
-            Self::New(bucket) | Self::Bucket(bucket) => format!("arn:aws:s3:::{bucket}"),
+            Self::New(bucket) | Self::Bucket(bucket) | Self::Listed(bucket, _) => {
+                format!("arn:aws:s3:::{bucket}")
+            }
             Self::Object(bucket, key) => format!("arn:aws:s3:::{bucket}/{key}"),
         }
     }
