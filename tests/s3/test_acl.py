@@ -267,11 +267,18 @@ def test_lists_are_not_taken_where_the_owner_is_enforced(s3, s3_other, shared):
         lambda: s3.put_object_acl(Bucket=shared, Key="k", ACL="public-read"),
         lambda: s3.put_object(Bucket=shared, Key="k", Body=b"", ACL="authenticated-read"),
         lambda: s3.put_object(Bucket=shared, Key="k", Body=b"", GrantRead=f"uri={EVERYBODY}"),
+        # Also what says no more than what holds anyway.
+        lambda: s3.put_bucket_acl(Bucket=shared, ACL="private"),
+        lambda: s3.put_object_acl(Bucket=shared, Key="k", ACL="private"),
+        lambda: s3.put_object(Bucket=shared, Key="k", Body=b"", ACL="private"),
+        lambda: s3.create_multipart_upload(Bucket=shared, Key="k", ACL="bucket-owner-read"),
     ):
         with refused(400, "AccessControlListNotSupported"):
             refuse()
-    for word in ("private", "bucket-owner-full-control"):
-        s3.put_object(Bucket=shared, Key="k", Body=b"2", ACL=word)
+    # But for that the owner has full control, however it is said.
+    owner = f"id={OWNER.canonical_id}"
+    for acl in ({"ACL": "bucket-owner-full-control"}, {"GrantFullControl": owner}):
+        s3.put_object(Bucket=shared, Key="k", Body=b"2", **acl)
     own(s3, shared, "ObjectWriter")
     s3.put_bucket_acl(Bucket=shared, GrantRead=f"id={OTHER.canonical_id}")
     with refused(400, "InvalidBucketAclWithObjectOwnership"):
@@ -339,6 +346,13 @@ def test_once_the_owner_is_enforced_nothing_is_shown_as_anybody_elses(s3, s3_oth
         ]
         assert [it["Owner"]["ID"] for it in shown] == [owner.canonical_id] * 3
         check(lambda: s3_other.get_object(Bucket=shared, Key="k"), owner is OTHER)
+
+
+def test_a_new_bucket_may_be_called_private(s3, fresh_name):
+    name = fresh_name()
+    s3.create_bucket(Bucket=name, ACL="private")
+    assert grants(s3.get_bucket_acl(Bucket=name)) == full()
+    s3.delete_bucket(Bucket=name)
 
 
 def test_a_new_bucket_may_have_an_acl(s3, fresh_name):

@@ -141,6 +141,10 @@ impl Service {
         bucket: &Bucket,
         wanted: &WantedAcl,
     ) -> Result<Option<Acl>> {
+        // Every new bucket is private, also where no list is taken later.
+        if *wanted == WantedAcl::Canned(Canned::Private) {
+            return Ok(None);
+        }
         let word = matches!(wanted, WantedAcl::Word(_));
         let renamed = |condition| match condition {
             Condition::AclNotSupported => Condition::BucketAclNotSupported,
@@ -167,15 +171,9 @@ impl Service {
         let grants = match wanted {
             WantedAcl::Word(None | Some(Word::Private)) if of == Of::Bucket => return Ok(None),
             WantedAcl::Word(word) => return Ok(word.map(Acl::Word)),
-            // There it says no more than what holds anyway, and many clients always send it.
-            WantedAcl::Canned(Canned::Private) if enforced => {
-                return Ok((of == Of::Object).then_some(Acl::Word(Word::Private)));
-            }
-            WantedAcl::Canned(Canned::BucketOwnerFullControl | Canned::BucketOwnerRead)
-                if enforced =>
-            {
-                return Ok(None);
-            }
+            // Source: S3 "Disabling ACLs for all new buckets and enforcing Object Ownership".
+            WantedAcl::Canned(Canned::BucketOwnerFullControl) if enforced => return Ok(None),
+            WantedAcl::Canned(_) if enforced => return Err(Condition::AclNotSupported.into()),
             WantedAcl::Canned(canned) => {
                 canned.grants(owner, (of == Of::Object).then_some(&bucket.owner))
             }
