@@ -184,6 +184,22 @@ def check(call, allowed: bool):
             call()
 
 
+def test_who_gives_the_bucket_owner_full_control_needs_no_right_to_share(s3, s3_other, shared):
+    owner, other = (f"id={account.canonical_id}" for account in (OWNER, OTHER))
+    condition = {"StringEquals": {"s3:x-amz-grant-full-control": owner}}
+    others = statement(shared, "s3:PutObject", principal=OTHER.identity, Condition=condition)
+    s3.put_bucket_policy(Bucket=shared, Policy=policy(others))
+    new = {"Bucket": shared, "Key": "k", "Body": b"1"}
+    s3_other.put_object(**new, GrantFullControl=owner)
+    assert grants(s3.get_object_acl(Bucket=shared, Key="k")) == full()
+    for more in ({"GrantRead": other}, {"GrantReadACP": f"uri={EVERYBODY}"}):
+        with refused(403, "AccessDenied"):
+            s3_other.put_object(**new, GrantFullControl=owner, **more)
+    for acl in ({}, {"GrantFullControl": f"{owner},{other}"}):
+        with refused(403, "AccessDenied"):
+            s3_other.put_object(**new, **acl)
+
+
 def test_groups_are_who_they_say(s3, s3_other, s3_anonymous, shared):
     s3.put_object(Bucket=shared, Key="k", Body=b"1", ACL="authenticated-read")
     s3_other.get_object(Bucket=shared, Key="k")
