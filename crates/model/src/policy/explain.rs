@@ -131,14 +131,16 @@ pub fn remedy(
     wish: Wish,
     decide: fn(&Layers<'_>, &Context<'_>) -> Decision,
 ) -> Remedy {
+    let language = layers.resource.map(|document| document.language);
     let mut identity = layers.identity.to_vec();
-    let (mut boundary, mut resource) = (layers.boundary.cloned(), layers.resource.cloned());
+    // The rest of a layer that allowed nothing does not matter: every denial is found at once.
+    let (mut boundary, mut resource) = (None, None);
     let mut remedy = Remedy::default();
     for _ in 0..=GRANTS_MAX {
         let layers = Layers {
             identity: &identity,
-            boundary: boundary.as_ref(),
-            resource: resource.as_ref(),
+            boundary: boundary.as_ref().or(layers.boundary),
+            resource: resource.as_ref().or(layers.resource),
             ..*layers
         };
         let decision = decide(&layers, context);
@@ -152,14 +154,13 @@ pub fn remedy(
             let obstacle = Some(Decision::NotAllowed(Layer::AccessBlock));
             return Remedy { obstacle, ..remedy };
         }
-        let language = resource.as_ref().map(|document| document.language);
         let Some((grant, added)) = granted(layer, context, wish, language) else {
             return Remedy { obstacle: Some(decision), ..remedy };
         };
         match grant.layer {
             Layer::Identity => identity.push(Arc::new(added)),
-            Layer::Boundary => boundary = Some(Document::joined(boundary.iter().chain([&added]))),
-            _ => resource = Some(Document::joined(resource.iter().chain([&added]))),
+            Layer::Boundary => boundary = Some(added),
+            _ => resource = Some(added),
         }
         remedy.grants.push(grant);
     }
