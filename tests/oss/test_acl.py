@@ -3,7 +3,7 @@
 import oss2
 import pytest
 
-from harness.accounts import OTHER
+from harness.accounts import OTHER, OWNER
 from harness.clients import oss_bucket, refused
 
 PUBLIC = "http://acs.amazonaws.com/groups/global/AllUsers"
@@ -142,7 +142,8 @@ def test_s3_shows_what_a_word_lets_through(s3, opened):
     assert groups(s3.get_object_acl(Bucket=opened.bucket_name, Key="k")) == ["READ"]
     # READ of a bucket would be the right to list it.
     assert groups(s3.get_bucket_acl(Bucket=opened.bucket_name)) == []
-    s3.put_bucket_acl(Bucket=opened.bucket_name, ACL="private")
+    owner = f"id={OWNER.canonical_id}"
+    s3.put_bucket_acl(Bucket=opened.bucket_name, GrantFullControl=owner)
     assert opened.get_bucket_acl().acl == "private"
 
 

@@ -184,6 +184,22 @@ def check(call, allowed: bool):
             call()
 
 
+def test_who_gives_the_bucket_owner_full_control_needs_no_right_to_share(s3, s3_other, shared):
+    owner, other = (f"id={account.canonical_id}" for account in (OWNER, OTHER))
+    condition = {"StringEquals": {"s3:x-amz-grant-full-control": owner}}
+    others = statement(shared, "s3:PutObject", principal=OTHER.identity, Condition=condition)
+    s3.put_bucket_policy(Bucket=shared, Policy=policy(others))
+    new = {"Bucket": shared, "Key": "k", "Body": b"1"}
+    s3_other.put_object(**new, GrantFullControl=owner)
+    assert grants(s3.get_object_acl(Bucket=shared, Key="k")) == full()
+    for more in ({"GrantRead": other}, {"GrantReadACP": f"uri={EVERYBODY}"}):
+        with refused(403, "AccessDenied"):
+            s3_other.put_object(**new, GrantFullControl=owner, **more)
+    for acl in ({}, {"GrantFullControl": f"{owner},{other}"}):
+        with refused(403, "AccessDenied"):
+            s3_other.put_object(**new, **acl)
+
+
 def test_groups_are_who_they_say(s3, s3_other, s3_anonymous, shared):
     s3.put_object(Bucket=shared, Key="k", Body=b"1", ACL="authenticated-read")
     s3_other.get_object(Bucket=shared, Key="k")
@@ -267,11 +283,18 @@ def test_lists_are_not_taken_where_the_owner_is_enforced(s3, s3_other, shared):
         lambda: s3.put_object_acl(Bucket=shared, Key="k", ACL="public-read"),
         lambda: s3.put_object(Bucket=shared, Key="k", Body=b"", ACL="authenticated-read"),
         lambda: s3.put_object(Bucket=shared, Key="k", Body=b"", GrantRead=f"uri={EVERYBODY}"),
+        # Also what says no more than what holds anyway.
+        lambda: s3.put_bucket_acl(Bucket=shared, ACL="private"),
+        lambda: s3.put_object_acl(Bucket=shared, Key="k", ACL="private"),
+        lambda: s3.put_object(Bucket=shared, Key="k", Body=b"", ACL="private"),
+        lambda: s3.create_multipart_upload(Bucket=shared, Key="k", ACL="bucket-owner-read"),
     ):
         with refused(400, "AccessControlListNotSupported"):
             refuse()
-    for word in ("private", "bucket-owner-full-control"):
-        s3.put_object(Bucket=shared, Key="k", Body=b"2", ACL=word)
+    # But for that the owner has full control, however it is said.
+    owner = f"id={OWNER.canonical_id}"
+    for acl in ({"ACL": "bucket-owner-full-control"}, {"GrantFullControl": owner}):
+        s3.put_object(Bucket=shared, Key="k", Body=b"2", **acl)
     own(s3, shared, "ObjectWriter")
     s3.put_bucket_acl(Bucket=shared, GrantRead=f"id={OTHER.canonical_id}")
     with refused(400, "InvalidBucketAclWithObjectOwnership"):
@@ -339,6 +362,13 @@ def test_once_the_owner_is_enforced_nothing_is_shown_as_anybody_elses(s3, s3_oth
         ]
         assert [it["Owner"]["ID"] for it in shown] == [owner.canonical_id] * 3
         check(lambda: s3_other.get_object(Bucket=shared, Key="k"), owner is OTHER)
+
+
+def test_a_new_bucket_may_be_called_private(s3, fresh_name):
+    name = fresh_name()
+    s3.create_bucket(Bucket=name, ACL="private")
+    assert grants(s3.get_bucket_acl(Bucket=name)) == full()
+    s3.delete_bucket(Bucket=name)
 
 
 def test_a_new_bucket_may_have_an_acl(s3, fresh_name):

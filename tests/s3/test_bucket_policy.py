@@ -207,6 +207,38 @@ def test_a_trusted_proxy_is_believed(special_server):
         is_refused(send(server.endpoint, "GET", "/kept/k", wrong), 403, "AccessDenied")
 
 
+PREFIX = {"s3:prefix": "pub/*"}
+
+
+@pytest.mark.parametrize(
+    "limit",
+    [
+        [{"actions": "s3:ListBucket", "Condition": {"StringLike": PREFIX}}],
+        [
+            {"actions": "s3:ListBucket"},
+            {"actions": "s3:ListBucket", "allow": False, "Condition": {"StringNotLike": PREFIX}},
+        ],
+    ],
+    ids=["allowed", "not-denied"],
+)
+def test_who_may_list_a_prefix_learns_what_is_missing_there_and_nowhere_else(
+    s3, s3_other, opened, other_bucket, limit
+):
+    limits = [statement(opened, principal=OTHERS, **more) for more in limit]
+    put(s3, opened, *limits)
+    for key, status in (("pub/none", 404), ("pub/a", 403), ("none", 403), ("private", 403)):
+        with refused(status):
+            s3_other.head_object(Bucket=opened, Key=key)
+    # The right to read tells nothing more. Of a copy, the key of the source counts.
+    put(s3, opened, *limits, statement(opened, "s3:GetObject", principal=OTHERS))
+    for key, refusal in (("pub/none", (404, "NoSuchKey")), ("none", (403, "AccessDenied"))):
+        with refused(*refusal):
+            s3_other.get_object(Bucket=opened, Key=key)
+        with refused(*refusal):
+            source = {"Bucket": opened, "Key": key}
+            s3_other.copy_object(Bucket=other_bucket, Key="pub/copy", CopySource=source)
+
+
 def test_a_listing_may_be_limited_to_a_prefix(s3, s3_other, opened):
     condition = {
         "StringEquals": {"s3:prefix": "pub/", "s3:delimiter": "/"},

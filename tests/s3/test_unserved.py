@@ -144,8 +144,3 @@ def test_a_header_that_asks_for_what_is_not_served_is_never_ignored(
 def test_a_redirect_location_is_kept_for_the_website_to_come(s3, bucket):
     s3.put_object(Bucket=bucket, Key="k", Body=b"1", WebsiteRedirectLocation="/elsewhere")
     assert s3.head_object(Bucket=bucket, Key="k")["WebsiteRedirectLocation"] == "/elsewhere"
-
-
-def test_a_private_acl_says_what_is_so_anyway(s3, endpoint, bucket):
-    reply = s3_request(endpoint, "PUT", f"/{bucket}/k", {"x-amz-acl": "private"}, b"1")
-    assert reply.status == 200

@@ -156,6 +156,21 @@ def test_iam_answers_in_json_if_that_is_all_a_client_takes(store):
     assert body.startswith(b"<?xml")
 
 
+def test_an_address_of_two_accounts_is_granted_nothing(store):
+    email = "both@example.com"
+    made = [answer(store, "account", "create", name, "--email", email) for name in ("a1", "a2")]
+    s3 = s3_client(store.endpoint, ROOT)
+    own = {"Rules": [{"ObjectOwnership": "ObjectWriter"}]}
+    s3.put_bucket_ownership_controls(Bucket="bkt", OwnershipControls=own)
+    grant = {"Bucket": "bkt", "GrantRead": f"emailAddress={email}"}
+    with refused(400, "AmbiguousGrantByEmailAddress"):
+        s3.put_bucket_acl(**grant)
+    run(store, "account", "delete", made[0]["id"])
+    s3.put_bucket_acl(**grant)
+    [one] = s3.get_bucket_acl(Bucket="bkt")["Grants"]
+    assert one["Grantee"]["ID"] == made[1]["canonical_id"]
+
+
 def test_the_operator_takes_lost_second_factors_away(store):
     made = answer(store, "account", "create", "other")
     keys = made["keys"][0]

@@ -15,6 +15,7 @@ use crate::{
     xml::{Writer, http_date},
 };
 
+use table::number;
 pub use table::{message, row};
 
 /// Seconds after which a client refused with 503 may come back.
@@ -62,7 +63,7 @@ fn detail_code(condition: Condition) -> String {
         Condition::NoSuchKey => "0026-00000001",
         Condition::RequestTimeTooSkewed => "0002-00000504",
         Condition::SignatureDoesNotMatch => "0002-00000040",
-        _ => return format!("0099-{:08}", condition as u32 + 1),
+        _ => return format!("0099-{:08}", number(condition)),
     };
     known.to_owned()
 }
@@ -213,6 +214,22 @@ mod tests {
                 let reply = reply(&facts(dialect, false), &Error::from(*condition));
                 assert_eq!(reply.status, self::status(*condition, dialect));
             }
+        }
+    }
+
+    /// The numbers are those of the first version, in the order of names; what came later follows.
+    #[test]
+    fn a_new_condition_takes_no_number_of_another() {
+        let mut numbers: Vec<_> = table::ALL.iter().copied().map(number).collect();
+        numbers.sort_unstable();
+        assert!(numbers.iter().copied().eq(1..=table::ALL.len() as u32));
+        for (condition, expected) in [
+            (Condition::AclNotSupported, "0099-00000003"),
+            (Condition::AuthorizationHeaderMalformed, "0099-00000004"),
+            (Condition::MalformedXml, "0099-00000060"),
+            (Condition::WriteConflict, "0099-00000110"),
+        ] {
+            assert_eq!(detail_code(condition), expected);
         }
     }
 

@@ -8,6 +8,7 @@ pub enum Condition {
     AccessDenied,
     AccountAlreadyExists,
     AclNotSupported,
+    AmbiguousEmail,
     AuthorizationHeaderMalformed,
     AuthorizationQueryMalformed,
     BadDigest,

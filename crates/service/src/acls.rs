@@ -141,6 +141,10 @@ impl Service {
         bucket: &Bucket,
         wanted: &WantedAcl,
     ) -> Result<Option<Acl>> {
+        // Every new bucket is private, also where no list is taken later.
+        if *wanted == WantedAcl::Canned(Canned::Private) {
+            return Ok(None);
+        }
         let word = matches!(wanted, WantedAcl::Word(_));
         let renamed = |condition| match condition {
             Condition::AclNotSupported => Condition::BucketAclNotSupported,
@@ -167,15 +171,9 @@ impl Service {
         let grants = match wanted {
             WantedAcl::Word(None | Some(Word::Private)) if of == Of::Bucket => return Ok(None),
             WantedAcl::Word(word) => return Ok(word.map(Acl::Word)),
-            // There it says no more than what holds anyway, and many clients always send it.
-            WantedAcl::Canned(Canned::Private) if enforced => {
-                return Ok((of == Of::Object).then_some(Acl::Word(Word::Private)));
-            }
-            WantedAcl::Canned(Canned::BucketOwnerFullControl | Canned::BucketOwnerRead)
-                if enforced =>
-            {
-                return Ok(None);
-            }
+            // Source: S3 "Disabling ACLs for all new buckets and enforcing Object Ownership".
+            WantedAcl::Canned(Canned::BucketOwnerFullControl) if enforced => return Ok(None),
+            WantedAcl::Canned(_) if enforced => return Err(Condition::AclNotSupported.into()),
             WantedAcl::Canned(canned) => {
                 canned.grants(owner, (of == Of::Object).then_some(&bucket.owner))
             }
@@ -209,24 +207,19 @@ impl Service {
             let detail = "The owner of a bucket or object cannot be changed by its ACL.";
             return Err(Error::new(Condition::AccessDenied, detail));
         }
-        let find = |grantee: &Named| match grantee {
-            Named::Group(group) => Ok(group.clone()),
-            Named::Canonical(id) => accounts
-                .iter()
-                .find(|account| account.canonical_id == *id)
-                .map(|account| Grantee::Account(account.id.clone()))
-                .ok_or_else(|| {
-                    Error::new(Condition::InvalidArgument, "Invalid id")
-                        .field("ArgumentName", "CanonicalUser/ID")
-                        .field("ArgumentValue", id.as_str())
-                }),
-            Named::Email(email) => accounts
-                .iter()
-                .find(|account| {
-                    account.email.as_ref().is_some_and(|it| it.eq_ignore_ascii_case(email))
-                })
-                .map(|account| Grantee::Account(account.id.clone()))
-                .ok_or_else(|| Condition::UnresolvableEmail.into()),
+        let find = |grantee: &Named| {
+            let mut meant = accounts.iter().filter(|account| is_named(account, grantee));
+            match (grantee, meant.next(), meant.next()) {
+                (Named::Group(group), ..) => Ok(group.clone()),
+                (_, Some(account), None) => Ok(Grantee::Account(account.id.clone())),
+                (Named::Canonical(id), ..) => {
+                    let error = Error::new(Condition::InvalidArgument, "Invalid id");
+                    let error = error.field("ArgumentName", "CanonicalUser/ID");
+                    Err(error.field("ArgumentValue", id.as_str()))
+                }
+                (Named::Email(_), None, _) => Err(Condition::UnresolvableEmail.into()),
+                (Named::Email(_), Some(_), Some(_)) => Err(Condition::AmbiguousEmail.into()),
+            }
         };
         let grant = |(grantee, permission): &(Named, Permission)| {
             find(grantee).map(|grantee| Grant { grantee, permission: *permission })
@@ -281,6 +274,17 @@ impl Service {
             owners.extend(self.metadata.account(id).await?);
         }
         Ok(owners)
+    }
+}
+
+/// Whether a grant names this account.
+pub(crate) fn is_named(account: &Account, named: &Named) -> bool {
+    match named {
+        Named::Canonical(id) => account.canonical_id == *id,
+        Named::Email(email) => {
+            account.email.as_ref().is_some_and(|it| it.eq_ignore_ascii_case(email))
+        }
+        Named::Group(_) => false,
     }
 }
 

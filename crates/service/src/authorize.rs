@@ -15,7 +15,7 @@ use model::{
 };
 
 use crate::{
-    Caller, Error, Operation, Result, Service, audit,
+    Caller, Error, Operation, Result, Service, acls, audit,
     explain::{Asker, Explanation, Question},
     objects::Target,
     policies::Policy,
@@ -115,8 +115,9 @@ pub struct Need<'n> {
     /// It is enough that it may be allowed for something in the bucket: what is meant is asked for
     /// one by one later.
     pub somewhere: bool,
-    /// The object is written by this very request: who may write it may do this to it too.
-    pub written: bool,
+    /// The object is written with this list by this very request: who may write it by a list may do
+    /// this to it too.
+    pub written: Option<&'n WantedAcl>,
 }
 
 /// A version whose own access control list was asked; `None` where there was none.
@@ -141,7 +142,7 @@ impl Asked {
 impl<'n> Need<'n> {
     fn one(action: Action, resource: Resource<'n>) -> Self {
         let version = VersionSelector::Latest;
-        Self { action, resource, version, source: false, somewhere: false, written: false }
+        Self { action, resource, version, source: false, somewhere: false, written: None }
     }
 
     pub fn service(action: Action) -> Vec<Self> {
@@ -160,6 +161,11 @@ impl<'n> Need<'n> {
 
     pub fn bucket(action: Action, bucket: &'n BucketName) -> Vec<Self> {
         vec![Self::one(action, Resource::Bucket(bucket))]
+    }
+
+    /// The list of what begins with a key.
+    fn listed(bucket: &'n BucketName, key: &'n ObjectKey) -> Self {
+        Self::one(Action::ListBucket, Resource::Listed(bucket, key))
     }
 
     pub fn object(action: Action, bucket: &'n BucketName, key: &'n ObjectKey) -> Vec<Self> {
@@ -182,18 +188,22 @@ impl<'n> Need<'n> {
     }
 
     /// Writing an object, perhaps with an access control list.
-    pub fn write(bucket: &'n BucketName, key: &'n ObjectKey, acl: Option<&WantedAcl>) -> Vec<Self> {
+    pub fn write(
+        bucket: &'n BucketName,
+        key: &'n ObjectKey,
+        acl: Option<&'n WantedAcl>,
+    ) -> Vec<Self> {
         let mut needs = Self::object(Action::PutObject, bucket, key);
         if acl.is_some_and(WantedAcl::shares) {
             let need = Self::one(Action::PutObjectAcl, Resource::Object(bucket, key));
-            needs.push(Self { written: true, ..need });
+            needs.push(Self { written: acl, ..need });
         }
         needs
     }
 
     /// The action by which access control lists decide.
     fn acl_action(&self) -> Action {
-        if self.written { Action::PutObject } else { self.action }
+        if self.written.is_some() { Action::PutObject } else { self.action }
     }
 
     /// Adds the right to read the source of a copy.
@@ -239,12 +249,13 @@ impl<O: ?Sized> Permit<'_, O> {
         found.policy.as_ref().map(|policy| policy.public)
     }
 
-    /// Asks for one more thing within the buckets of this permit.
-    pub fn allows(&self, action: Action, resource: Resource<'_>) -> bool {
-        decide(&self.buckets, self.caller, &Need::one(action, resource)).is_allowed()
+    /// Whether the caller may learn that there is no such object: by a list of what begins so.
+    pub(crate) fn allows_to_miss(&self, target: &Target) -> bool {
+        let list = Need::listed(&target.bucket, &target.key);
+        decide(&self.buckets, self.caller, &list).is_allowed()
     }
 
-    /// As [`Self::allows`] for an object, as batch operations ask per key.
+    /// Asks for one more object within the buckets of this permit, as batch operations do.
     ///
     /// # Errors
     /// When the object's access control list cannot be read.
@@ -354,13 +365,29 @@ pub(crate) async fn authorize<'c, O: Operation>(
     let mut asked = Vec::new();
     for need in &needs {
         let ruling = rule(service, &buckets, caller, need).await?;
-        if !ruling.decision.is_allowed() {
+        let allowed = ruling.decision.is_allowed();
+        if !allowed && !is_gift(service, &buckets, need).await? {
             let why = explain(&buckets, caller, need, &ruling);
             return Err(Error::from(Condition::AccessDenied).because(why));
         }
         asked.extend(ruling.asked);
     }
     Ok(Permit { caller, buckets, asked, operation: PhantomData })
+}
+
+/// Whether a list that comes with an object gives nothing to anybody but the bucket's owner: that
+/// takes no more than the right to write the object, as with `bucket-owner-full-control`.
+///
+/// Source: S3 "Policy examples for ACLs".
+async fn is_gift(service: &Service, buckets: &[Found], need: &Need<'_>) -> Result<bool> {
+    let (Some(WantedAcl::Grants { grants, .. }), Resource::Object(name, _)) =
+        (need.written, need.resource)
+    else {
+        return Ok(false);
+    };
+    let Some(found) = Found::named(buckets, name) else { return Ok(false) };
+    let owner = service.owner(found.bucket()).await?;
+    Ok(grants.iter().all(|(named, _)| acls::is_named(&owner, named)))
 }
 
 /// The right to look at or change the users, groups, roles and policies of the caller's account.
@@ -554,7 +581,7 @@ async fn ask_object(
         Some(version) => object_says(found, version, facts, action),
         // Who may list learns that there is none.
         None if acl::is_read(action) => {
-            let list = Need::one(Action::ListBucket, Resource::Bucket(&bucket.name));
+            let list = Need::listed(&bucket.name, key);
             let told = decide(buckets, caller, &list);
             let asked = told.is_allowed().then(|| Asked::of(bucket, key, need, version.as_ref()));
             let decision = if asked.is_some() { told } else { ruling.decision };
@@ -615,7 +642,9 @@ fn layers<'b>(
     need: &Need<'_>,
 ) -> (Layers<'b>, Option<&'b AccountId>, Lists) {
     let nothing = || (Layers::default(), None, Lists::default());
-    let (Resource::Bucket(name) | Resource::Object(name, _)) = need.resource else {
+    let (Resource::Bucket(name) | Resource::Listed(name, _) | Resource::Object(name, _)) =
+        need.resource
+    else {
         return nothing();
     };
     let Some(found) = Found::named(buckets, name) else { return nothing() };

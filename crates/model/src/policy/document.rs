@@ -135,17 +135,6 @@ impl Document {
         Ok(Self::of(language, statements))
     }
 
-    /// The statements of several documents as one.
-    pub(super) fn joined<'d>(documents: impl Iterator<Item = &'d Self>) -> Self {
-        let mut language = None;
-        let mut statements = Vec::new();
-        for document in documents {
-            language = language.or(Some(document.language));
-            statements.extend(document.statements.iter().cloned());
-        }
-        Self::of(language.unwrap_or(Language::Aws { variables: true }), statements)
-    }
-
     fn of(language: Language, statements: Vec<Statement>) -> Self {
         let index = Index::of(&statements);
         Self { language, statements, index }
@@ -476,7 +465,9 @@ pub(super) fn path_of(resource: Resource<'_>) -> String {
     match resource {
         Resource::Service => String::new(),
         Resource::Arn(arn) => arn.to_owned(),
-        Resource::New(bucket) | Resource::Bucket(bucket) => bucket.as_str().to_owned(),
+        Resource::New(bucket) | Resource::Bucket(bucket) | Resource::Listed(bucket, _) => {
+            bucket.as_str().to_owned()
+        }
         Resource::Object(bucket, key) => {
             let (bucket, key) = (bucket.as_str(), key.as_str());
             let mut path = String::with_capacity(bucket.len() + 1 + key.len());

@@ -276,7 +276,7 @@ fn is_own(context: &Context<'_>) -> bool {
     match context.resource {
         // At the account's own level nobody else has a say.
         Resource::Service | Resource::New(_) => true,
-        Resource::Bucket(_) | Resource::Object(..) | Resource::Arn(_) => {
+        Resource::Bucket(_) | Resource::Listed(..) | Resource::Object(..) | Resource::Arn(_) => {
             account.is_some() && context.owner == account
         }
     }

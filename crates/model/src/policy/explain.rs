@@ -131,14 +131,16 @@ pub fn remedy(
     wish: Wish,
     decide: fn(&Layers<'_>, &Context<'_>) -> Decision,
 ) -> Remedy {
+    let language = layers.resource.map(|document| document.language);
     let mut identity = layers.identity.to_vec();
-    let (mut boundary, mut resource) = (layers.boundary.cloned(), layers.resource.cloned());
+    // The rest of a layer that allowed nothing does not matter: every denial is found at once.
+    let (mut boundary, mut resource) = (None, None);
     let mut remedy = Remedy::default();
     for _ in 0..=GRANTS_MAX {
         let layers = Layers {
             identity: &identity,
-            boundary: boundary.as_ref(),
-            resource: resource.as_ref(),
+            boundary: boundary.as_ref().or(layers.boundary),
+            resource: resource.as_ref().or(layers.resource),
             ..*layers
         };
         let decision = decide(&layers, context);
@@ -152,14 +154,13 @@ pub fn remedy(
             let obstacle = Some(Decision::NotAllowed(Layer::AccessBlock));
             return Remedy { obstacle, ..remedy };
         }
-        let language = resource.as_ref().map(|document| document.language);
         let Some((grant, added)) = granted(layer, context, wish, language) else {
             return Remedy { obstacle: Some(decision), ..remedy };
         };
         match grant.layer {
             Layer::Identity => identity.push(Arc::new(added)),
-            Layer::Boundary => boundary = Some(Document::joined(boundary.iter().chain([&added]))),
-            _ => resource = Some(Document::joined(resource.iter().chain([&added]))),
+            Layer::Boundary => boundary = Some(added),
+            _ => resource = Some(added),
         }
         remedy.grants.push(grant);
     }
@@ -234,7 +235,9 @@ fn resource(resource: Resource<'_>, wish: Wish, oss: bool) -> String {
     match resource {
         Resource::Service => "*".to_owned(),
         Resource::Arn(arn) => arn.to_owned(),
-        Resource::New(bucket) | Resource::Bucket(bucket) => format!("{prefix}{bucket}"),
+        Resource::New(bucket) | Resource::Bucket(bucket) | Resource::Listed(bucket, _) => {
+            format!("{prefix}{bucket}")
+        }
         Resource::Object(bucket, _) if wish.anywhere => format!("{prefix}{bucket}/*"),
         // The language of OSS has no way to say that a star is none.
         Resource::Object(bucket, key) if oss => format!("{prefix}{bucket}/{key}"),
@@ -257,7 +260,9 @@ impl Resource<'_> {
         match self {
             Self::Service => "*".to_owned(),
             Self::Arn(arn) => arn.to_owned(),
-            Self::New(bucket) | Self::Bucket(bucket) => format!("arn:aws:s3:::{bucket}"),
+            Self::New(bucket) | Self::Bucket(bucket) | Self::Listed(bucket, _) => {
+                format!("arn:aws:s3:::{bucket}")
+            }
             Self::Object(bucket, key) => format!("arn:aws:s3:::{bucket}/{key}"),
         }
     }

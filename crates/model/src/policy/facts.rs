@@ -189,6 +189,8 @@ pub enum Resource<'r> {
     /// A bucket that is to be: it belongs to nobody yet.
     New(&'r BucketName),
     Bucket(&'r BucketName),
+    /// A bucket whose list would tell of this key: what a listing calls the prefix is the key.
+    Listed(&'r BucketName, &'r ObjectKey),
     Object(&'r BucketName, &'r ObjectKey),
     /// A user, group, role or managed policy.
     Arn(&'r str),

@@ -272,6 +272,9 @@ impl<'c> Context<'c> {
             | Key::UserId
             | Key::UserName => of_principal(&facts.principal, key),
             Key::Prefix | Key::Delimiter | Key::MaxKeys if !self.lists() => None,
+            Key::Prefix if let Resource::Listed(_, key) = self.resource => {
+                Some(Values::text(key.as_str()))
+            }
             Key::Unknown(name) => {
                 let said = facts.web.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
                 said.map(|(_, values)| Values::several(values.iter().map(String::as_str)))

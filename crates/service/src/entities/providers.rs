@@ -208,13 +208,13 @@ fn check_clients(ids: &[String]) -> Result<()> {
 }
 
 fn check_thumbprints(thumbprints: &[String]) -> Result<()> {
-    let hexadecimal = |text: &String| text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let fits = |text: &String| text.len() == 40 && hexadecimal(text);
+    let plain = |text: &String| text.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let fits = |text: &String| text.len() == 40 && plain(text);
     if thumbprints.len() <= THUMBPRINTS_MAX && thumbprints.iter().all(fits) {
         return Ok(());
     }
     Err(invalid(format!(
-        "There are at most {THUMBPRINTS_MAX} thumbprints, each of 40 hexadecimal digits."
+        "There are at most {THUMBPRINTS_MAX} thumbprints, each of 40 letters or digits."
     )))
 }
 

@@ -5,7 +5,7 @@ use std::{ops::Range, sync::Arc};
 use model::{
     Condition,
     names::VersionSelector,
-    policy::{Action, Resource},
+    policy::Action,
     preconditions::{ByteRange, Preconditions},
     records::{Account, Bucket, ContentPart, ObjectData, Version, Versioning},
 };
@@ -196,7 +196,7 @@ pub(crate) async fn find<O>(
     let ticket = service.begin_read();
     let version = service.metadata.version(bucket, &target.key, target.version).await?;
     let Some(version) = version else {
-        if !permit.allows(Action::ListBucket, Resource::Bucket(&target.bucket)) {
+        if !permit.allows_to_miss(target) {
             return Err(Condition::AccessDenied.into());
         }
         let condition = match target.version {
@@ -207,9 +207,7 @@ pub(crate) async fn find<O>(
     };
     if version.object.is_none() {
         // A marker tells that something was there.
-        if target.version == VersionSelector::Latest
-            && !permit.allows(Action::ListBucket, Resource::Bucket(&target.bucket))
-        {
+        if target.version == VersionSelector::Latest && !permit.allows_to_miss(target) {
             return Err(Condition::AccessDenied.into());
         }
         let condition = match target.version {
