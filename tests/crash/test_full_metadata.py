@@ -1,7 +1,8 @@
 """The disk with the metadata is full, on a small file system of its own, under four clients.
 
 What adds is refused in the caller's dialect; reads and deletes go on, also where not a byte is
-left; and as soon as there is room again writing goes on, without a start.
+left; and as soon as there is room again writing goes on, without a start. That a disk is full is
+logged when it gets so, not for each request, whatever lies on it.
 """
 
 import errno
@@ -136,6 +137,11 @@ def check(load: Load):
             assert speaker.ask("GET", key).status == 404, key
 
 
+def errors(server: Server) -> list[str]:
+    """What was logged as an error."""
+    return [line for line in server.logged.splitlines() if "ERROR" in line]
+
+
 def test_a_full_metadata_disk_refuses_what_adds_and_comes_back_by_itself(tmp_path):
     demand_disks()
     with (
@@ -156,6 +162,8 @@ def test_a_full_metadata_disk_refuses_what_adds_and_comes_back_by_itself(tmp_pat
             assert http_status(f"{server.endpoint}/_larder/health") == 200
             load.until("deletes go on", lambda seen: seen["DELETE", 204] > 200)
         check(load)
+        told = errors(server)
+        assert 1 <= len(told) < 20, f"{len(told)} errors: {told[:50]}"
         server.kill()
         fillers.append(fill(disk, "another"))
         server.start()
@@ -170,3 +178,18 @@ def test_a_full_metadata_disk_refuses_what_adds_and_comes_back_by_itself(tmp_pat
         server.start()
         check(load)
     print(f"\n{len(load.there)} objects kept, {len(load.gone)} deleted")
+
+
+def test_a_full_data_directory_is_told_once(tmp_path):
+    demand_disks()
+    arguments = ("--metadata", "meta", "--copies", "2")
+    with (
+        disks(tmp_path, "one", size=64 << 20) as [_],
+        Server(tmp_path, ("m=meta", "a=one"), arguments) as server,
+        Speaker(server.endpoint) as speaker,
+    ):
+        speaker.tell("PUT", "/full")
+        for number in range(30):
+            assert speaker.ask("PUT", f"/full/{number}", body=b"x").status == 507
+        told = errors(server)
+        assert len(told) == 1 and "directory is full" in told[0], told

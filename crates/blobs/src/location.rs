@@ -50,6 +50,11 @@ impl Wish {
         Some(Self { copies, or_more: true })
     }
 
+    /// Whether it was made [`Self::of_both`].
+    pub fn is_joint(self) -> bool {
+        self.or_more
+    }
+
     /// How many copies that makes where `usual` is the number for every blob.
     pub(crate) fn of(self, usual: usize) -> usize {
         let copies = usize::from(self.copies);

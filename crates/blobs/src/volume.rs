@@ -97,6 +97,15 @@ impl Health {
         self.failures += 1;
         self.retry_at = Some(Instant::now() + pause);
     }
+
+    /// True if only space is wanting.
+    fn lacks_space(&self, reserve_bytes: u64) -> bool {
+        match self.state {
+            DirectoryState::Full => true,
+            DirectoryState::Healthy => self.space.free_bytes <= reserve_bytes,
+            DirectoryState::ReadOnly | DirectoryState::Failed { .. } => false,
+        }
+    }
 }
 
 pub(crate) struct Volume {
@@ -184,10 +193,7 @@ impl Volume {
 
     /// True if only space is wanting.
     pub fn is_full(&self) -> bool {
-        let health = self.health();
-        health.state == DirectoryState::Full
-            || health.state == DirectoryState::Healthy
-                && health.space.free_bytes <= self.reserve_bytes
+        self.health().lacks_space(self.reserve_bytes)
     }
 
     pub fn is_draining(&self) -> bool {
@@ -220,11 +226,18 @@ impl Volume {
     pub async fn refresh_space(&self) {
         let answer = self.bounded(Kind::Look, "space", self.disk().map(|disk| disk.space())).await;
         let mut health = self.health();
-        health.space_known_at = Some(Instant::now());
+        let was_known = health.space_known_at.replace(Instant::now()).is_some();
         let Ok(space) = answer else { return };
+        let was_full = was_known && health.lacks_space(self.reserve_bytes);
         health.space = space;
         if health.state == DirectoryState::Full && space.free_bytes > self.reserve_bytes {
             health.state = DirectoryState::Healthy;
+        }
+        let (path, free_bytes) = (self.path.display(), space.free_bytes);
+        match (was_full, health.lacks_space(self.reserve_bytes)) {
+            (false, true) => tracing::error!(%path, free_bytes, "directory is full"),
+            (true, false) => tracing::warn!(%path, free_bytes, "directory has room again"),
+            _ => {}
         }
     }
 

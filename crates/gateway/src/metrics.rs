@@ -20,14 +20,16 @@ pub struct Record {
 
 impl Record {
     /// Logs the request: 5xx as errors with their cause, 4xx as information, the rest for tracing.
-    /// That a client shall come back later is no error: in an overload it is said often.
+    /// That a client shall come back later, or that there is no space, is no error of this request:
+    /// it is said often, and its cause is logged where it begins.
     pub fn log(&self, error: Option<&Error>) {
         let Self { operation, status, received, .. } = *self;
         let (dialect, ms) = (self.dialect_name(), self.elapsed.as_millis());
         let condition = error.map(|error| error.to_string()).unwrap_or_default();
-        let put_off = error.is_some_and(|error| error.condition == Condition::SlowDown);
+        let put_off =
+            |error: &Error| matches!(error.condition, Condition::SlowDown | Condition::OutOfSpace);
         match status {
-            500.. if !put_off => {
+            500.. if !error.is_some_and(put_off) => {
                 let source = error.and_then(|error| error.source()).map(ToString::to_string);
                 let source = source.unwrap_or_default();
                 tracing::error!(

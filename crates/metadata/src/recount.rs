@@ -86,6 +86,21 @@ impl Metadata {
         .await
     }
 
+    /// Has all buckets walked.
+    pub async fn recount_all(&self) -> Result<()> {
+        let mut after = None;
+        while let Some(bucket) = self.next_bucket(after.as_ref()).await? {
+            self.transact(async || {
+                let mut draft = Draft::reclaiming();
+                begin_recount(&mut draft, &bucket);
+                Ok(Try::Commit(draft, ()))
+            })
+            .await?;
+            after = Some(bucket.name);
+        }
+        Ok(())
+    }
+
     /// How far a bucket is; `None` if nothing is to be done.
     pub async fn recount(&self, bucket: BucketId) -> Result<Option<Recount>> {
         Ok(self.record(&keys::recount(bucket)).await?.map(|(recount, _)| recount))

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use super::files::is_full;
 use super::maintain::SNAPSHOTS_KEPT;
 use super::room::Room;
 use super::serving::join_within;
@@ -53,7 +54,7 @@ impl Shared {
     }
 
     pub fn set_full(&self, full: bool) {
-        self.full.store(full, Ordering::Release);
+        note_full(&self.full, full);
         if !full {
             self.snapshots_when_full.store(0, Ordering::Release);
         }
@@ -131,9 +132,12 @@ impl Shared {
         let thread = builder.spawn(move || {
             for () in wakes {
                 for room in &rooms {
-                    if let Err(error) = room.prepare() {
-                        tracing::warn!(%error, "no room for the next journal file");
-                        full.fetch_or(super::files::is_full(&error), Ordering::AcqRel);
+                    match room.prepare() {
+                        Ok(()) => {}
+                        Err(error) if is_full(&error) => note_full(&full, true),
+                        Err(error) => {
+                            tracing::warn!(%error, "no room for the next journal file");
+                        }
                     }
                 }
             }
@@ -170,6 +174,15 @@ impl Shared {
 
     fn published(&self) -> MutexGuard<'_, Published> {
         self.published.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Says once that a disk is full, and once that none is any more.
+fn note_full(noted: &AtomicBool, full: bool) {
+    match (noted.swap(full, Ordering::AcqRel), full) {
+        (false, true) => tracing::error!("a disk with metadata is full: what adds is refused"),
+        (true, false) => tracing::warn!("there is room for metadata again"),
+        _ => {}
     }
 }
 

@@ -145,11 +145,14 @@ impl Team {
                     outcome.succeeded += 1;
                     true
                 }
+                Err(error) if is_full(&error) => {
+                    outcome.full = true;
+                    true
+                }
                 Err(error) => {
                     let id = self.members.get(number).map(|member| name(&member.id));
                     tracing::error!(directory = id, %error, "metadata directory failed");
-                    outcome.full |= is_full(&error);
-                    is_full(&error)
+                    false
                 }
             };
             if let Some(place) = stays.get_mut(number) {

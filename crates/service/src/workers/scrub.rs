@@ -4,12 +4,16 @@
 //! A pass walks all named blobs in the order of their rows. Where it stands is kept in metadata, so
 //! that it goes on after a restart. Its pace follows from the size of the store as the pass before
 //! found it.
+//!
+//! What buckets with different numbers of copies have shared keeps the larger one until they are
+//! walked again. Once in a pass that meets such a blob all of them are.
 
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use blobs::BlobId;
-use metadata::ScrubState;
+use blobs::{BlobId, Wish};
+use metadata::{NamedBlob, ScrubState};
+use model::ContentId;
 
 use super::{Progress, Worker};
 use crate::{Result, Service, checking::Health};
@@ -40,6 +44,8 @@ impl ScrubSettings {
 #[derive(Default)]
 pub struct Scrub {
     state: Option<ScrubState>,
+    /// In this pass the buckets were told to be walked.
+    recounts: bool,
 }
 
 #[async_trait(?Send)]
@@ -68,8 +74,13 @@ impl Worker for Scrub {
         if state.after.is_none() {
             let bytes_before = state.bytes.max(state.bytes_before);
             state = ScrubState { begun_ms: Some(now_ms), bytes_before, ..ScrubState::default() };
+            self.recounts = false;
         }
-        let bytes = read_some(service, &mut state).await?;
+        let (bytes, surplus) = read_some(service, &mut state).await?;
+        if surplus && !self.recounts {
+            service.metadata.recount_all().await?;
+            self.recounts = true;
+        }
         if state.after.is_none() {
             ended(&state, service.now_ms());
         }
@@ -87,13 +98,15 @@ fn is_due(settings: ScrubSettings, begun_ms: i64, now_ms: i64) -> bool {
     now_ms < begun_ms || now_ms - begun_ms >= period_ms
 }
 
-/// Checks the next blobs and notes how far it came; returns the bytes read.
-async fn read_some(service: &Arc<Service>, state: &mut ScrubState) -> Result<u64> {
+/// Checks the next blobs and notes how far it came; returns the bytes read, and whether some blob
+/// may have more copies than its users want.
+async fn read_some(service: &Arc<Service>, state: &mut ScrubState) -> Result<(u64, bool)> {
     let page = service.metadata.named_blobs(state.after.as_deref(), STEP_BLOBS).await?;
-    let mut bytes = 0;
+    let (mut bytes, mut surplus) = (0, false);
     state.after = page.next;
     for blob in page.blobs {
         let id = BlobId(blob.id);
+        surplus |= was_shared(service, &blob).await?;
         let checked = match service.check_blob(id, true).await {
             Ok(checked) => checked,
             Err(error) => {
@@ -113,7 +126,16 @@ async fn read_some(service: &Arc<Service>, state: &mut ScrubState) -> Result<u64
     }
     state.bytes += bytes;
     metrics::counter!("larder_scrub_bytes_total").increment(bytes);
-    Ok(bytes)
+    Ok((bytes, surplus))
+}
+
+/// Whether a blob has copies for several users, and perhaps no longer several. Nobody knows that of
+/// a part.
+async fn was_shared(service: &Service, blob: &NamedBlob) -> Result<bool> {
+    let joint = service
+        .decode_location(&blob.location)
+        .is_ok_and(|location| location.wish.is_some_and(Wish::is_joint));
+    Ok(joint && !service.metadata.is_shared(ContentId(blob.id)).await?)
 }
 
 fn note(blob: BlobId, health: Health, state: &mut ScrubState) {

@@ -183,13 +183,13 @@ async fn one_check_runs_at_a_time_and_of_a_bucket_that_is_there() {
 
 const DAY_MS: i64 = 24 * 3600 * 1000;
 
-fn settings() -> ScrubSettings {
+pub fn settings() -> ScrubSettings {
     let period = Duration::from_secs(30 * 24 * 3600);
     ScrubSettings { period, bytes_per_second_min: 1000, bytes_per_second_max: 1_000_000 }
 }
 
 /// Steps of a scrub until it rests; how many blobs were read for that.
-async fn pass(scrub: &mut Scrub, store: &Store) -> u32 {
+pub async fn pass(scrub: &mut Scrub, store: &Store) -> u32 {
     let mut steps = 0;
     while let Progress::Pause(pause) = scrub.step(&store.service).await.expect("it reads") {
         assert!(pause <= Duration::from_secs(60));

@@ -97,8 +97,10 @@ pub async fn leftovers(store: &Store) -> Faults {
 }
 
 /// Whether all that buckets name has the copies they want: exactly so many, or more if others that
-/// wanted more named it too.
-pub async fn miscounted(store: &Store) -> Faults {
+/// want more name it too.
+///
+/// - `surplus`: or if others that wanted more named it once.
+pub async fn miscounted(store: &Store, surplus: bool) -> Faults {
     let rows = Rows::read(store).await;
     let mut faults = Faults::new();
     let wish = |bucket: Bucket| (bucket.id.0.to_be_bytes(), bucket.copies.and_then(Wish::exactly));
@@ -125,9 +127,8 @@ pub async fn miscounted(store: &Store) -> Faults {
             let location = decode(location);
             let found = location.copies.len();
             let exact = [None, Wish::exactly(1), Wish::exactly(2), Wish::exactly(3)];
-            let was_shared = !exact.contains(&location.wish);
-            let well =
-                if was_shared { found >= most } else { counts.iter().all(|it| *it == found) };
+            let joint = !exact.contains(&location.wish) && (surplus || counts.len() > 1);
+            let well = if joint { found >= most } else { counts.iter().all(|it| *it == found) };
             check(well, || format!("{found} copies of {id:?}, wanted {counts:?}"), &mut faults);
         }
     }

@@ -1,6 +1,7 @@
 //! A full disk refuses what adds and lets go on what reclaims.
 
 use super::super::simulated::{Dice, Faults};
+use super::takeover::until;
 use super::{Store, rows};
 use crate::engine::conformance::put;
 use crate::engine::{Commit, CommitError, Engine};
@@ -100,6 +101,36 @@ async fn an_epoch_begins_where_no_byte_is_left() {
         last.set_faults(Faults::default());
         engine.commit(put("again", "1")).await.unwrap();
     }
+}
+
+/// Nor is there a reserve to give up: commits stop, and a start within the process is tried until
+/// there is space.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_epoch_without_any_space_begins_by_itself_once_there_is_some() {
+    let store = Store::new(2);
+    let engine = store.engine();
+    engine.commit(put("before", "1")).await.unwrap();
+    let disk = &store.disks[1];
+    let is_ready = || disk.names().iter().any(|name| name == "reserve-03.room");
+    until("there is a reserve", async || is_ready()).await;
+    for number in 0..3 {
+        disk.files().remove(&format!("reserve-{number:02}.room")).unwrap();
+    }
+    let lengths = |name: &String| disk.contents(name).map_or(0, |bytes| bytes.len());
+    let used: usize = disk.names().iter().map(lengths).sum();
+    disk.set_faults(Faults { capacity: Some(used as u64), ..Faults::default() });
+    // Longer than what is set aside for a journal file, and not refused before it is written.
+    let large = Commit { reclaims: true, ..put("large", &"v".repeat(20 << 10)) };
+    let answer = engine.commit(large).await;
+    assert!(matches!(answer, Err(CommitError::Unavailable)), "{answer:?}");
+    until("commits stop", async || !engine.status().writable).await;
+    disk.set_faults(Faults::default());
+    until("it is writable", async || engine.status().writable).await;
+    engine.commit(put("after", "1")).await.unwrap();
+    let mut there = rows(&engine).await;
+    // The other disk has it, and nobody was told that it did not happen.
+    there.remove(&b"large"[..]);
+    assert_eq!(there.into_keys().collect::<Vec<_>>(), [&b"after"[..], b"before"]);
 }
 
 /// A disk that is full of journals alone asks for the snapshots that let them go, early.

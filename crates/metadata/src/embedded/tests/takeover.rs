@@ -23,7 +23,7 @@ fn active(engine: &Embedded) -> Vec<[u8; 16]> {
     active
 }
 
-async fn until(what: &str, condition: impl AsyncFn() -> bool) {
+pub async fn until(what: &str, condition: impl AsyncFn() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(60);
     while !condition().await {
         assert!(Instant::now() < deadline, "not in time: {what}");
