@@ -198,6 +198,10 @@ def test_who_gives_the_bucket_owner_full_control_needs_no_right_to_share(s3, s3_
     for acl in ({}, {"GrantFullControl": f"{owner},{other}"}):
         with refused(403, "AccessDenied"):
             s3_other.put_object(**new, **acl)
+    denied = statement(shared, "s3:PutObjectAcl", allow=False, principal=OTHER.identity)
+    s3.put_bucket_policy(Bucket=shared, Policy=policy(others, denied))
+    with refused(403, "AccessDenied"):
+        s3_other.put_object(**new, GrantFullControl=owner)
 
 
 def test_groups_are_who_they_say(s3, s3_other, s3_anonymous, shared):

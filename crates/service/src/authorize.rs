@@ -365,8 +365,12 @@ pub(crate) async fn authorize<'c, O: Operation>(
     let mut asked = Vec::new();
     for need in &needs {
         let ruling = rule(service, &buckets, caller, need).await?;
-        let allowed = ruling.decision.is_allowed();
-        if !allowed && !is_gift(service, &buckets, need).await? {
+        let allowed = match ruling.decision {
+            Decision::Allowed(..) => true,
+            Decision::Denied(..) => false,
+            Decision::NotAllowed(_) => is_gift(service, &buckets, need).await?,
+        };
+        if !allowed {
             let why = explain(&buckets, caller, need, &ruling);
             return Err(Error::from(Condition::AccessDenied).because(why));
         }
