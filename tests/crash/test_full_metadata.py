@@ -115,12 +115,17 @@ class Load:
 
 
 def fill(disk: Disk, name: str) -> Path:
-    """Takes what is left of a disk, to the last block."""
-    filler = disk.path / name
+    """Takes what is free on a disk now, to the last block.
+
+    What a running server gives back meanwhile stays: of a program that takes that too, reserve
+    after reserve, nothing is promised.
+    """
+    filler, space = disk.path / name, os.statvfs(disk.path)
+    free = space.f_bavail * space.f_frsize
     with filler.open("wb") as file:
-        for step in (1 << 20, 1024):
+        for step in (1 << 20, 4096):
             try:
-                while True:
+                while file.tell() + step <= free:
                     os.posix_fallocate(file.fileno(), file.tell(), step)
                     file.seek(step, os.SEEK_CUR)
             except OSError as error:
