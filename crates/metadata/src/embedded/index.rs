@@ -195,11 +195,6 @@ impl Index {
         })
     }
 
-    /// Waits until all that was written is in the files; not that it survives a power loss.
-    pub fn await_files(&self) -> Result<(), EngineError> {
-        guard(|| Ok(self.db.flush().map(drop)?))
-    }
-
     /// Notes that the index holds all up to `sequence`. It is in the files after what was written
     /// before it.
     pub fn note(&self, epoch: u64, sequence: Sequence) -> Result<(), EngineError> {

@@ -81,10 +81,8 @@ impl<'i> Loader<'i> {
         if self.bytes < self.bytes_max { Ok(()) } else { self.flush() }
     }
 
-    /// Writes all that was gathered so far, once what was written before is in the files: on a slow
-    /// disk any amount of it would wait in memory.
+    /// Writes all that was gathered so far.
     pub fn flush(&mut self) -> Result<(), EngineError> {
-        self.index.await_files()?;
         let rows: Vec<Stored> = std::mem::take(&mut self.rows).into_iter().collect();
         self.bytes = 0;
         self.written += rows.len() as u64;

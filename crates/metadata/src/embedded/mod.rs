@@ -114,7 +114,7 @@ impl EmbeddedSettings {
             reserve_bytes: 256 << 20,
             accept_loss: Vec::new(),
             cache_bytes: 256 << 20,
-            load_bytes: 8 << 20,
+            load_bytes: 32 << 20,
             snapshot_after_bytes: 256 << 20,
             io_timeout: Duration::from_secs(15),
             start_timeout: Duration::from_secs(24 * 3_600),

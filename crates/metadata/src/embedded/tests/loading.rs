@@ -59,24 +59,6 @@ fn batches_of_any_size_and_single_records_come_to_the_same() {
     }
 }
 
-/// Sled lets what is not in its files yet pile up in memory without a limit.
-#[test]
-fn a_batch_waits_until_the_one_before_is_in_the_files() {
-    let directory = tempfile::tempdir().unwrap();
-    let (path, copy) = (directory.path().join("index"), directory.path().join("copy"));
-    let index = Index::open(&path, 1 << 20).unwrap();
-    let mut loader = Loader::new(&index, 1, 1);
-    for sequence in 1..=20 {
-        loader.record(record(sequence, &[(&format!("k{sequence:02}"), Some("v"))])).unwrap();
-    }
-    std::fs::create_dir(&copy).unwrap();
-    for name in ["conf", "db"] {
-        std::fs::copy(path.join(name), copy.join(name)).unwrap();
-    }
-    let found = contents(&Index::open(&copy, 1 << 20).unwrap());
-    assert!(found.len() >= 19, "{} of 20 rows are in the files", found.len());
-}
-
 #[tokio::test]
 async fn a_row_that_every_commit_changes_is_not_written_for_each() {
     let mut store = Store::new(1);
