@@ -23,7 +23,7 @@ pub struct Piece {
 }
 
 /// Where in a file bytes stand that are in the page cache too.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Kept {
     file: Arc<File>,
     offset: u64,
@@ -33,11 +33,6 @@ pub(crate) struct Kept {
 impl Kept {
     pub fn new(file: Arc<File>, offset: u64) -> Self {
         Self { file, offset, checked: Instant::now() }
-    }
-
-    /// The same, `bytes` further on.
-    pub fn after(&self, bytes: u64) -> Self {
-        Self { offset: self.offset + bytes, ..self.clone() }
     }
 }
 
@@ -63,7 +58,9 @@ impl Piece {
     pub fn advance(&mut self, count: usize) {
         let count = count.min(self.bytes.len());
         self.bytes = self.bytes.split_off(count);
-        self.kept = self.kept.as_ref().map(|kept| kept.after(count as u64));
+        if let Some(kept) = &mut self.kept {
+            kept.offset += count as u64;
+        }
     }
 
     /// Lets the kernel send the bytes to `socket`; how many it took.

@@ -1,6 +1,7 @@
 //! Verified reading: [`BlobReader`], and the fetch of a run of chunks from the best copies.
 
 use std::collections::VecDeque;
+use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::pin::pin;
@@ -137,15 +138,9 @@ impl BlobReader {
         if self.failure.is_none() && !self.at_hand {
             self.read_ahead();
         }
-        let mut kept = run.only.filter(|_| run.at_hand).and_then(|only| self.kept(only));
-        let mut cut = |chunk: Bytes| {
-            let length = (chunk.len() + CRC_BYTES) as u64;
-            let (skipped, bytes) = self.cut(chunk);
-            let piece = Piece::new(bytes, kept.as_ref().map(|kept| kept.after(skipped)));
-            kept = kept.as_ref().map(|kept| kept.after(length));
-            piece
-        };
-        let cut: Vec<Piece> = run.chunks.into_iter().map(&mut cut).collect();
+        let file = run.only.filter(|_| run.at_hand).and_then(|only| self.sendable(only));
+        let cut = |chunk| self.cut(chunk, file.as_ref());
+        let cut: Vec<Piece> = run.chunks.into_iter().map(cut).collect();
         match cut.is_empty() {
             true => self.failure.take().map(Err),
             false => Some(Ok(cut)),
@@ -169,22 +164,23 @@ impl BlobReader {
         );
     }
 
-    /// Where the next chunk stands in the page cache, which has just been read there.
-    fn kept(&self, copy: usize) -> Option<Kept> {
+    /// The file of a copy that has just been read from the page cache.
+    fn sendable(&self, copy: usize) -> Option<Arc<File>> {
         let copy = self.location.copies.get(copy).filter(|copy| copy.place == Place::File)?;
         let volume = &self.inner.member(copy.directory)?.volume;
-        let file = volume.sendable(&file_name(self.location.blob))?;
-        Some(Kept::new(file, chunk_offset(self.position / CHUNK_BYTES as u64)))
+        volume.sendable(&file_name(self.location.blob))
     }
 
-    /// The part of the next chunk that lies in the range, and how many bytes before it do not.
-    fn cut(&mut self, mut chunk: Bytes) -> (u64, Bytes) {
+    /// The part of the next chunk that lies in the range; `file` has it too.
+    fn cut(&mut self, mut chunk: Bytes, file: Option<&Arc<File>>) -> Piece {
         let start = self.position;
         self.position += chunk.len() as u64;
         // Both fit: a chunk is small, and the range touches it.
         chunk.truncate(self.range.end.saturating_sub(start).min(chunk.len() as u64) as usize);
         let skipped = self.range.start.saturating_sub(start).min(chunk.len() as u64);
-        (skipped, chunk.slice(skipped as usize..))
+        let offset = chunk_offset(start / CHUNK_BYTES as u64) + skipped;
+        let kept = file.map(|file| Kept::new(Arc::clone(file), offset));
+        Piece::new(chunk.slice(skipped as usize..), kept)
     }
 }
 
