@@ -123,7 +123,9 @@ async fn fill(
     let mut reader = BlobReader::new(Arc::clone(inner), source.clone(), 0..source.size_bytes);
     while let Some(batch) = reader.next_batch().await {
         let mut parts = Vec::new();
-        batch?.into_iter().for_each(|piece| encoder.push(piece.into_bytes(), &mut parts));
+        for piece in batch? {
+            encoder.push(piece.into_bytes().await?, &mut parts);
+        }
         copy.append(parts).await?;
     }
     let mut end = Vec::new();

@@ -17,6 +17,7 @@ use crate::error::{DirectoryError, Result};
 use crate::identifiers::{DirectoryId, StoreId};
 use crate::identity::{self, Identity};
 use crate::lane::Lane;
+use crate::piece::Unchanged;
 
 const READ_THREADS: usize = 4;
 const WRITE_THREADS: usize = 4;
@@ -262,9 +263,9 @@ impl Disk for DirectoryDisk {
         })
     }
 
-    fn sendable(&self, file: &str) -> Option<Arc<File>> {
+    fn sendable(&self, file: &str) -> Option<Unchanged> {
         let found = self.shared.opened(file).filter(|found| found.leaves_no_trace)?;
-        Some(Arc::clone(&found.file))
+        Unchanged::new(Arc::clone(&found.file))
     }
 
     fn rename(&self, from: &str, to: &str) -> DiskFuture<()> {

@@ -1,11 +1,11 @@
 //! The seam to storage: [`Disk`], with a directory and a simulation behind it.
 
-use std::fs::File;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 
 use bytes::Bytes;
+
+use crate::piece::Unchanged;
 
 /// What a [`Disk`] answers with. Dropping it does not stop the operation.
 pub type DiskFuture<T> = Pin<Box<dyn Future<Output = io::Result<T>> + Send>>;
@@ -36,8 +36,9 @@ pub trait Disk: Send + Sync + 'static {
     /// Up to `length` bytes from `offset` on; fewer only at the end of the file.
     fn read_at(&self, file: &str, offset: u64, length: usize) -> DiskFuture<Bytes>;
 
-    /// A file that was read a moment ago, for the kernel to send from; `None` where it cannot.
-    fn sendable(&self, _file: &str) -> Option<Arc<File>> {
+    /// A file that is open for reading, for the kernel to send from; `None` where it cannot, and of
+    /// a file that was changed a moment ago.
+    fn sendable(&self, _file: &str) -> Option<Unchanged> {
         None
     }
 

@@ -39,6 +39,7 @@ mod segments;
 mod settings;
 mod store;
 mod tend;
+mod verdicts;
 mod volume;
 mod writer;
 
@@ -51,7 +52,7 @@ pub use found::{Finder, FoundCopy, FoundPage};
 pub use identifiers::{BlobId, DirectoryId, IncarnationId, SegmentId, SegmentKey, StoreId};
 pub use location::{CopyAt, Location, Place, Wanted, Wish};
 pub use orphans::{FileCursor, FilePage, StrayFile};
-pub use piece::Piece;
+pub use piece::{Piece, Unchanged};
 pub use reader::BlobReader;
 pub use room::{Held, Room};
 pub use scrub::{CopyReport, RecordPage, SegmentInfo, SegmentRecord};

@@ -1,7 +1,6 @@
 //! Verified reading: [`BlobReader`], and the fetch of a run of chunks from the best copies.
 
 use std::collections::VecDeque;
-use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::pin::pin;
@@ -11,7 +10,7 @@ use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt as _};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::task::JoinHandle;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::damage::{Damage, Finding};
 use crate::error::{Error, Result};
@@ -21,8 +20,9 @@ use crate::format::{
     u32_at,
 };
 use crate::location::{CopyAt, Location, Place};
-use crate::piece::{Kept, Piece};
+use crate::piece::{Kept, Piece, Unchanged};
 use crate::store::Inner;
+use crate::verdicts::ChunkAt;
 use crate::volume::{Volume, is_shortage};
 
 /// Chunks read at once from a disk that is waited for: 1 MiB. One run is read ahead while the one
@@ -64,7 +64,12 @@ struct Run {
 }
 
 impl BlobReader {
-    pub(crate) fn new(inner: Arc<Inner>, location: Location, range: Range<u64>) -> Self {
+    pub(crate) fn new(
+        inner: Arc<Inner>,
+        location: impl Into<Arc<Location>>,
+        range: Range<u64>,
+    ) -> Self {
+        let location = location.into();
         let valid = range.start <= range.end && range.end <= location.size_bytes;
         let chunk = CHUNK_BYTES as u64;
         let chunks = match valid && range.start < range.end {
@@ -76,7 +81,7 @@ impl BlobReader {
         order.sort_by_key(|index| location.copies.get(*index).map(rank));
         Self {
             inner,
-            location: Arc::new(location),
+            location,
             range,
             position: chunks.start * chunk,
             chunks,
@@ -97,11 +102,22 @@ impl BlobReader {
     /// the location says, [`Error::Unavailable`] when a directory that may have it does not answer.
     /// Chunks already yielded were intact.
     pub async fn next(&mut self) -> Option<Result<Bytes>> {
-        Some(self.next_piece().await?.map(Piece::into_bytes))
+        match self.next_read().await? {
+            Ok(piece) => Some(piece.into_bytes().await),
+            Err(error) => Some(Err(error)),
+        }
     }
 
-    /// As [`Self::next`], with a way to send the bytes without a copy if they are in memory.
+    /// As [`Self::next`], for who can let the kernel send bytes. A chunk that the kernel has in
+    /// memory and that was found intact a moment ago is not read again.
     pub async fn next_piece(&mut self) -> Option<Result<Piece>> {
+        match self.next_known() {
+            Some(piece) => Some(Ok(piece)),
+            None => self.next_read().await,
+        }
+    }
+
+    async fn next_read(&mut self) -> Option<Result<Piece>> {
         loop {
             if let Some(piece) = self.ready.pop_front() {
                 return Some(Ok(piece));
@@ -119,6 +135,8 @@ impl BlobReader {
             self.chunks = 0..0;
             return Some(Err(error));
         }
+        // Looked at before the read: what is written after that shows.
+        let mut file = None;
         let run = match self.ahead.take() {
             Some(ahead) => ahead.await.unwrap_or_else(|_| Run {
                 chunks: Vec::new(),
@@ -128,6 +146,7 @@ impl BlobReader {
                 at_hand: false,
             }),
             None => {
+                file = self.sendable();
                 let chunks = self.next_run()?;
                 fetch(&self.inner, &self.location, chunks, self.order.clone()).await
             }
@@ -138,7 +157,7 @@ impl BlobReader {
         if self.failure.is_none() && !self.at_hand {
             self.read_ahead();
         }
-        let file = run.only.filter(|_| run.at_hand).and_then(|only| self.sendable(only));
+        let file = file.filter(|(copy, _)| run.at_hand && run.only == Some(*copy));
         let cut = |chunk| self.cut(chunk, file.as_ref());
         let cut: Vec<Piece> = run.chunks.into_iter().map(cut).collect();
         match cut.is_empty() {
@@ -164,23 +183,64 @@ impl BlobReader {
         );
     }
 
-    /// The file of a copy that has just been read from the page cache.
-    fn sendable(&self, copy: usize) -> Option<Arc<File>> {
-        let copy = self.location.copies.get(copy).filter(|copy| copy.place == Place::File)?;
-        let volume = &self.inner.member(copy.directory)?.volume;
-        volume.sendable(&file_name(self.location.blob))
+    /// The next chunk, if nothing has to be read to know that it is intact.
+    fn next_known(&mut self) -> Option<Piece> {
+        let chunk = self.chunks.start;
+        let next = self.ready.is_empty() && self.ahead.is_none() && self.failure.is_none();
+        if !next || self.chunks.is_empty() {
+            return None;
+        }
+        let (copy, file) = self.sendable()?;
+        let at = self.chunk_at(copy, chunk)?;
+        let checked = self.inner.verdicts.checked(&at, file.changed())?;
+        let (start, bytes) = self.wanted_of(chunk);
+        let kept = Kept::new(file, chunk_offset(chunk) + (bytes.start - start), checked);
+        let length = usize::try_from(bytes.end - bytes.start).ok()?;
+        let (inner, location) = (Arc::clone(&self.inner), Arc::clone(&self.location));
+        let load = move || async move {
+            let mut reader = Self::new(inner, location, bytes);
+            let nothing = Err(Error::InvalidRange);
+            reader.next().await.unwrap_or(nothing)
+        };
+        self.chunks.start += 1;
+        self.position = (chunk + 1) * CHUNK_BYTES as u64;
+        Some(Piece::known(length, kept, Box::new(move || load().boxed())))
     }
 
-    /// The part of the next chunk that lies in the range; `file` has it too.
-    fn cut(&mut self, mut chunk: Bytes, file: Option<&Arc<File>>) -> Piece {
-        let start = self.position;
-        self.position += chunk.len() as u64;
+    /// The copy that is asked first, and its file, if the kernel can send from that.
+    fn sendable(&self) -> Option<(usize, Unchanged)> {
+        let index = self.order.first().copied()?;
+        let copy = self.location.copies.get(index).filter(|copy| copy.place == Place::File)?;
+        let volume = &self.inner.member(copy.directory)?.volume;
+        Some((index, volume.sendable(&file_name(self.location.blob))?))
+    }
+
+    fn chunk_at(&self, copy: usize, chunk: u64) -> Option<ChunkAt> {
+        Some((self.location.blob, self.location.copies.get(copy)?.directory, chunk))
+    }
+
+    /// Where a chunk begins, and the bytes of it that are in the range.
+    fn wanted_of(&self, chunk: u64) -> (u64, Range<u64>) {
+        let start = chunk * CHUNK_BYTES as u64;
+        let end = start + chunk_length(self.location.size_bytes, chunk) as u64;
+        (start, start.max(self.range.start)..end.min(self.range.end))
+    }
+
+    /// The part of the next chunk that lies in the range; the file of a copy has it too.
+    fn cut(&mut self, bytes: Bytes, file: Option<&(usize, Unchanged)>) -> Piece {
+        let chunk = self.position / CHUNK_BYTES as u64;
+        let (start, wanted) = self.wanted_of(chunk);
+        self.position += bytes.len() as u64;
+        let kept = file.map(|(copy, file)| {
+            if let Some(at) = self.chunk_at(*copy, chunk) {
+                self.inner.verdicts.note(at, file.changed());
+            }
+            let offset = chunk_offset(chunk) + (wanted.start - start);
+            Kept::new(file.clone(), offset, Instant::now())
+        });
         // Both fit: a chunk is small, and the range touches it.
-        chunk.truncate(self.range.end.saturating_sub(start).min(chunk.len() as u64) as usize);
-        let skipped = self.range.start.saturating_sub(start).min(chunk.len() as u64);
-        let offset = chunk_offset(start / CHUNK_BYTES as u64) + skipped;
-        let kept = file.map(|file| Kept::new(Arc::clone(file), offset));
-        Piece::new(chunk.slice(skipped as usize..), kept)
+        let wanted = (wanted.start - start) as usize..(wanted.end - start) as usize;
+        Piece::new(bytes.slice(wanted), kept)
     }
 }
 

@@ -23,6 +23,7 @@ use crate::reader::BlobReader;
 use crate::room::Room;
 use crate::segments::Appender;
 use crate::settings::Settings;
+use crate::verdicts::Verdicts;
 use crate::volume::{DirectoryStatus, Volume};
 use crate::writer::BlobWriter;
 
@@ -44,6 +45,7 @@ pub(crate) struct Inner {
     segments: Arc<AtomicU64>,
     pub damage: DamageQueue,
     pub room: Arc<Room>,
+    pub verdicts: Verdicts,
     pub runtime: Handle,
     closed: AtomicBool,
     attempts: AtomicU64,
@@ -75,6 +77,7 @@ impl Blobs {
             store: store.unwrap_or(StoreId([0; 16])),
             damage: DamageQueue::new(settings.damaged_queue_length),
             room: Room::new(settings.waiting_bytes_max),
+            verdicts: Verdicts::default(),
             settings,
             incarnation,
             members: RwLock::new(Arc::new([])),

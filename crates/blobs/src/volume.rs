@@ -1,6 +1,5 @@
 //! A directory in use: its disk under a time limit, its health and its counters.
 
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -15,6 +14,7 @@ use crate::directory::Directory;
 use crate::disk::{Disk, DiskFuture, Entry, Space};
 use crate::identifiers::DirectoryId;
 use crate::identity::Identity;
+use crate::piece::Unchanged;
 use crate::settings::Settings;
 
 /// Reads that fail one after another before the directory counts as failed: one bad sector must
@@ -351,8 +351,8 @@ impl Volume {
         Ok(bytes)
     }
 
-    /// A file that was read a moment ago, for the kernel to send from.
-    pub fn sendable(&self, file: &str) -> Option<Arc<File>> {
+    /// As [`Disk::sendable`].
+    pub fn sendable(&self, file: &str) -> Option<Unchanged> {
         self.disk().ok()?.sendable(file)
     }
 

@@ -308,10 +308,13 @@ impl ContentReader {
     /// # Errors
     /// [`Condition::DamagedData`] when no copy is intact. What came before was.
     pub async fn next(&mut self) -> Option<Result<Bytes>> {
-        Some(self.next_piece().await?.map(Piece::into_bytes))
+        match self.next_piece().await? {
+            Ok(piece) => Some(piece.into_bytes().await.map_err(Error::from)),
+            Err(error) => Some(Err(error)),
+        }
     }
 
-    /// As [`Self::next`], with a way to send the bytes without a copy if they are in memory.
+    /// As [`Self::next`], for who can let the kernel send bytes that it has in memory.
     ///
     /// # Errors
     /// As [`Self::next`].

@@ -1,16 +1,21 @@
 //! The essence again on directories of the real file system, and who may open them.
 
 use std::fs;
+use std::io::Read as _;
+use std::ops::Range;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use tempfile::TempDir;
 
 use super::{REGION, Wanted, content, get, put, settings};
+use crate::files::file_name;
 use crate::{
     BlobId, Blobs, CopyReport, Directory, DirectoryError, DirectoryId, DirectorySpec, Error,
-    IncarnationId, StoreId, identity,
+    IncarnationId, Location, Result, StoreId, Unchanged, identity,
 };
 
 const STORE: StoreId = StoreId([1; 16]);
@@ -220,4 +225,57 @@ async fn a_directory_that_vanishes_is_failed_and_the_others_go_on() {
         assert_eq!(get(&blobs, location).await.unwrap(), content);
     }
     assert_eq!(fs::read_dir(root.path().join("1")).unwrap().count(), 0, "nothing was made in it");
+}
+
+/// Reads a range as a connection does that sends it: what came, and how much the kernel sent of
+/// what was not read again.
+async fn send(blobs: &Blobs, location: &Location, range: Range<u64>) -> Result<(Bytes, usize)> {
+    let (mut ours, theirs) = UnixStream::pair().unwrap();
+    let mut reader = blobs.read(location.clone(), range);
+    let (mut came, mut known) = (Vec::new(), 0);
+    while let Some(piece) = reader.next_piece().await {
+        let mut piece = piece?;
+        let length = piece.len();
+        let is_known = piece.is_known();
+        let sent = if piece.is_sendable() { piece.send(&theirs).unwrap() } else { 0 };
+        let start = came.len();
+        came.resize(start + sent, 0);
+        ours.read_exact(&mut came[start..]).unwrap();
+        known += if is_known { sent } else { 0 };
+        assert_eq!(piece.len(), length - sent);
+        came.extend_from_slice(&piece.into_bytes().await?);
+    }
+    Ok((came.into(), known))
+}
+
+#[tokio::test]
+async fn what_was_found_intact_a_moment_ago_is_sent_without_being_read() {
+    let root = TempDir::new().unwrap();
+    let directory = initialise(root.path().join("1").as_path(), 1);
+    let blobs = Blobs::open(settings(), vec![directory], IncarnationId([1; 16])).await.unwrap();
+    let content = content(1, 1_000_000);
+    let location = put(&blobs, BlobId([1; 16]), &content).await.unwrap();
+    let file = root.path().join(format!("1/{}", file_name(location.blob)));
+    let whole = 0..1_000_000;
+    // The file has to be some milliseconds old first.
+    let all_known =
+        async || while send(&blobs, &location, whole.clone()).await.unwrap().1 < 1 << 19 {};
+    all_known().await;
+    for range in [whole.clone(), 1..2, 131_071..131_073, 131_072..262_144, 200_000..999_999, 7..7] {
+        let (came, _) = send(&blobs, &location, range.clone()).await.unwrap();
+        assert_eq!(came, content.slice(range.start as usize..range.end as usize));
+    }
+    assert_eq!(get(&blobs, &location).await.unwrap(), content, "who needs bytes reads them");
+
+    let mut bytes = fs::read(&file).unwrap();
+    bytes[500_000] ^= 1;
+    all_known().await;
+    fs::write(&file, &bytes).unwrap();
+    while Unchanged::new(Arc::new(fs::File::open(&file).unwrap())).is_none() {
+        std::thread::yield_now();
+    }
+    assert!(matches!(send(&blobs, &location, whole.clone()).await, Err(Error::Damaged(_))));
+    bytes[500_000] ^= 1;
+    fs::write(&file, &bytes).unwrap();
+    assert_eq!(send(&blobs, &location, whole.clone()).await.unwrap().0, content);
 }

@@ -97,7 +97,7 @@ fn counted(
 ) -> impl Stream<Item = Result<Piece, service::Error>> + 'static {
     let id = id.to_owned();
     pieces.inspect(move |piece| match piece {
-        Ok(piece) => count(piece.bytes().len()),
+        Ok(piece) => count(piece.len()),
         Err(error) => tracing::error!(id, %error, "an answer broke off"),
     })
 }
@@ -105,5 +105,5 @@ fn counted(
 fn bytes(
     pieces: impl Stream<Item = Result<Piece, service::Error>> + 'static,
 ) -> impl Stream<Item = Result<Bytes, service::Error>> + 'static {
-    pieces.map(|piece| piece.map(Piece::into_bytes))
+    pieces.then(|piece| async { Ok(piece?.into_bytes().await?) })
 }

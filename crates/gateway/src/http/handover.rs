@@ -84,14 +84,20 @@ impl Outgoing {
         self.begun = true;
         while self.end.is_none() {
             if let Some(piece) = &mut self.piece {
-                ready!(poll_piece(piece, io, context))?;
+                let sent = ready!(poll_piece(piece, io, context))?;
                 self.piece = None;
+                if let Err(error) = sent {
+                    tracing::error!(%error, "an answer broke off");
+                    self.end = Some(Err(error));
+                    context.waker().wake_by_ref();
+                    break;
+                }
             }
             let next = ready!(self.pieces.as_mut().poll_next(context)).transpose();
             let wrong = || service::Error::new(Condition::Internal, "The length is wrong.");
             self.end = match next {
                 Ok(Some(piece)) => {
-                    let left = self.left_bytes.checked_sub(piece.bytes().len() as u64);
+                    let left = self.left_bytes.checked_sub(piece.len() as u64);
                     self.left_bytes = left.unwrap_or(0);
                     self.piece = left.map(|_| piece);
                     left.is_none().then(|| Err(wrong()))
@@ -109,27 +115,32 @@ impl Outgoing {
     }
 }
 
-/// Sends a piece to its end.
+/// Sends a piece to its end. The inner error is one of reading it.
 fn poll_piece(
     piece: &mut Piece,
     io: &mut impl Transport,
     context: &mut Context<'_>,
-) -> Poll<io::Result<()>> {
-    if piece.is_sendable()
-        && let Some(socket) = io.socket()
-    {
-        ready!(socket.poll_write_ready(context))?;
-        // Whatever it did not take, and why, is met again below.
-        let _ = socket.try_io(Interest::WRITABLE, || piece.send(socket));
-    }
-    while !piece.bytes().is_empty() {
-        let sent = ready!(Pin::new(&mut *io).poll_write(context, piece.bytes()))?;
+) -> Poll<io::Result<Result<(), service::Error>>> {
+    while !piece.is_empty() {
+        if let Some(socket) = io.socket()
+            && piece.is_sendable()
+        {
+            ready!(socket.poll_write_ready(context))?;
+            // Whatever it did not take, and why, is met again in the next round.
+            let _ = socket.try_io(Interest::WRITABLE, || piece.send(socket));
+            continue;
+        }
+        let bytes = match ready!(piece.poll_bytes(context)) {
+            Ok(bytes) => bytes,
+            Err(error) => return Poll::Ready(Ok(Err(error.into()))),
+        };
+        let sent = ready!(Pin::new(&mut *io).poll_write(context, &bytes))?;
         if sent == 0 {
             return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
         }
         piece.advance(sent);
     }
-    Poll::Ready(Ok(()))
+    Poll::Ready(Ok(Ok(())))
 }
 
 /// The body of an answer whose bytes the library never sees.
