@@ -243,7 +243,9 @@ async fn send(blobs: &Blobs, location: &Location, range: Range<u64>) -> Result<(
         ours.read_exact(&mut came[start..]).unwrap();
         known += if is_known { sent } else { 0 };
         assert_eq!(piece.len(), length - sent);
-        came.extend_from_slice(&piece.into_bytes().await?);
+        if !piece.is_empty() {
+            came.extend_from_slice(&piece.into_bytes().await?);
+        }
     }
     Ok((came.into(), known))
 }
