@@ -178,6 +178,21 @@ def test_ownership_and_blocks_are_named(server, s3, s3_other, s3_anonymous, buck
     assert s3_other.get_object(Bucket=bucket, Key="shared")["Body"].read() == b"x"
 
 
+def test_the_owner_of_an_object_is_named(server, s3, s3_other, bucket):
+    rules = {"Rules": [{"ObjectOwnership": "ObjectWriter"}]}
+    s3.put_bucket_ownership_controls(Bucket=bucket, OwnershipControls=rules)
+    granted = statement(bucket, "s3:*", principal=[OTHER.identity, OWNER.identity])
+    s3.put_bucket_policy(Bucket=bucket, Policy=policy(granted))
+    s3_other.put_object(Bucket=bucket, Key="theirs", Body=b"x")
+    with refused(403, "AccessDenied") as caught:
+        s3.get_object(Bucket=bucket, Key="theirs")
+    told = explained(server, request_id(caught))
+    assert told["layer"] == "the owner of the object"
+    assert told["resource_owner"] == OTHER.identity
+    assert told["statements"] == [] and told["grants"] == []
+    assert "belongs to another account than its bucket" in told["obstacle"]
+
+
 def test_iam_and_sts_are_explained_too(server, endpoint, iam, iam_as, fresh):
     user, role = fresh("user"), fresh("role")
     keys = keys_of(iam, user)

@@ -147,6 +147,31 @@ def test_s3_shows_what_a_word_lets_through(s3, opened):
     assert opened.get_bucket_acl().acl == "private"
 
 
+def test_what_another_account_wrote_is_its_own_where_the_bucket_says_so(s3, opened, other):
+    opened.put_bucket_acl("public-read-write")
+    rules = {"Rules": [{"ObjectOwnership": "ObjectWriter"}]}
+    s3.put_bucket_ownership_controls(Bucket=opened.bucket_name, OwnershipControls=rules)
+    other.put_object("k", b"theirs", headers={"x-oss-object-acl": "private"})
+    assert other.get_object("k").read() == b"theirs"
+    for refuse in (
+        lambda: opened.get_object("k"),
+        lambda: opened.get_object_meta("k"),
+        lambda: opened.get_object_acl("k"),
+        lambda: opened.put_object_acl("k", "public-read"),
+        lambda: opened.copy_object(opened.bucket_name, "k", "mine"),
+    ):
+        with refused(403):
+            refuse()
+    other.put_object_acl("k", "public-read")
+    assert opened.get_object("k").read() == b"theirs"
+    other.put_object_acl("k", "private")
+    opened.delete_object("k")
+    assert not opened.object_exists("k")
+    # Without a word of its own it is what the bucket says.
+    other.put_object("k", b"theirs", headers={"x-oss-object-acl": "default"})
+    assert opened.get_object("k").read() == b"theirs"
+
+
 def test_who_may_write_touches_no_upload_that_others_began(opened, anonymous, other):
     opened.put_bucket_acl("public-read-write")
     for began, strangers in ((opened, [other, anonymous]), (other, [anonymous])):

@@ -347,25 +347,31 @@ def test_the_owner_of_what_another_account_writes(s3, s3_other, shared, ownershi
     assert listed == owner.canonical_id
     listed = s3.list_object_versions(Bucket=shared)["Versions"][0]["Owner"]["ID"]
     assert listed == owner.canonical_id
-    shown = s3.get_object_acl(Bucket=shared, Key="k")
+    of_owner = s3 if owner is OWNER else s3_other
+    shown = of_owner.get_object_acl(Bucket=shared, Key="k")
     assert shown["Owner"]["ID"] == owner.canonical_id
-    # Its owner may read it, whatever the bucket's policy says.
+    # Its owner may read it, though the bucket's policy allows that to nobody.
     check(lambda: s3_other.get_object(Bucket=shared, Key="k"), owner is OTHER)
+    # The bucket's owner if it is its own, or granted.
+    check(lambda: s3.get_object(Bucket=shared, Key="k"), owner is OWNER or bool(acl))
 
 
 def test_once_the_owner_is_enforced_nothing_is_shown_as_anybody_elses(s3, s3_other, shared):
     others = statement(shared, "s3:PutObject", principal=OTHER.identity)
     s3.put_bucket_policy(Bucket=shared, Policy=policy(others))
     s3_other.put_object(Bucket=shared, Key="k", Body=b"1")
-    for ownership, owner in (("ObjectWriter", OTHER), ("BucketOwnerEnforced", OWNER)):
+    steps = ("ObjectWriter", OTHER), ("BucketOwnerEnforced", OWNER), ("ObjectWriter", OTHER)
+    for ownership, owner in steps:
         own(s3, shared, ownership)
+        of_owner = s3 if owner is OWNER else s3_other
         shown = [
             s3.list_objects(Bucket=shared)["Contents"][0],
             s3.list_object_versions(Bucket=shared)["Versions"][0],
-            s3.get_object_acl(Bucket=shared, Key="k"),
+            of_owner.get_object_acl(Bucket=shared, Key="k"),
         ]
         assert [it["Owner"]["ID"] for it in shown] == [owner.canonical_id] * 3
-        check(lambda: s3_other.get_object(Bucket=shared, Key="k"), owner is OTHER)
+        for account, client in ((OWNER, s3), (OTHER, s3_other)):
+            check(lambda: client.get_object(Bucket=shared, Key="k"), account is owner)
 
 
 def test_a_new_bucket_may_be_called_private(s3, fresh_name):
@@ -467,7 +473,9 @@ def test_who_may_write_touches_no_upload_that_others_began(s3, s3_other, s3_anon
         # The owner of the bucket may, whoever began it.
         s3.list_parts(**named)
         client.complete_multipart_upload(MultipartUpload=parts, **named)
-        assert s3.get_object(Bucket=shared, Key="k")["Body"].read() == b"own"
+        # What nobody signed is the bucket owner's.
+        reader = s3_other if began == "other" else s3
+        assert reader.get_object(Bucket=shared, Key="k")["Body"].read() == b"own"
         # Whoever may complete it has the same answer again.
         client.complete_multipart_upload(MultipartUpload=parts, **named)
         for stranger in set(clients) - {began, "owner"}:

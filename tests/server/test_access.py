@@ -73,6 +73,28 @@ def test_who_can_is_who_can(store):
     assert "yes" in text and "the policy read of the user ann allows it" in text
 
 
+def test_who_can_knows_whose_an_object_is(store):
+    s3, other = s3_client(store.endpoint), s3_client(store.endpoint, OTHER)
+    rules = {"Rules": [{"ObjectOwnership": "ObjectWriter"}]}
+    s3.create_bucket(Bucket="mixed")
+    s3.put_bucket_ownership_controls(Bucket="mixed", OwnershipControls=rules)
+    anywhere = {"Effect": "Allow", "Principal": {"AWS": [OTHER.identity, OWNER.identity]}}
+    anywhere |= {"Action": "s3:*", "Resource": "arn:aws:s3:::mixed/*"}
+    anywhere |= {"Condition": {"StringNotEquals": {"aws:UserAgent": "x"}}}
+    s3.put_bucket_policy(Bucket="mixed", Policy=document(anywhere))
+    other.put_object(Bucket="mixed", Key="theirs", Body=b"x")
+    roots = {arn("root"), arn("root", OTHER)}
+    able = who_can(store, "s3:GetObject", "mixed/theirs")
+    assert roots & set(able) == {arn("root", OTHER)}
+    assert roots & set(who_can(store, "s3:GetObjectAcl", "mixed/theirs")) == {arn("root", OTHER)}
+    assert roots & set(who_can(store, "s3:DeleteObject", "mixed/theirs")) == roots
+    told = simulate(store, arn("root"), "s3:GetObject", "s3://mixed/theirs")
+    assert told["layer"] == "the owner of the object"
+    rules = {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
+    s3.put_bucket_ownership_controls(Bucket="mixed", OwnershipControls=rules)
+    assert roots & set(who_can(store, "s3:GetObject", "mixed/theirs")) == roots
+
+
 def test_conditions_of_which_nothing_is_said_make_it_perhaps(store):
     iam = query_client("iam", store.endpoint)
     iam.create_user(UserName="cid")

@@ -240,11 +240,6 @@ pub const fn is_read(action: Action) -> bool {
     matches!(permission_for(action, Of::Object), Some(Permission::Read))
 }
 
-/// Whether an action reads or sets an object's list: its owner always may.
-pub const fn is_about_acl(action: Action) -> bool {
-    matches!(permission_for(action, Of::Object), Some(Permission::ReadAcp | Permission::WriteAcp))
-}
-
 impl Grantee {
     pub const fn is_public(&self) -> bool {
         matches!(self, Self::Everybody | Self::Authenticated)

@@ -128,9 +128,19 @@ impl Bucket {
         self.access_block.unwrap_or(AccessBlock::NONE)
     }
 
+    /// Whether objects in it may belong to other accounts than its own.
+    pub fn has_other_owners(&self) -> bool {
+        self.ownership() != Ownership::BucketOwnerEnforced
+    }
+
+    /// The other account that a version belongs to now; `None` if that is the bucket owner.
+    pub fn other_owner<'v>(&self, version: &'v Version) -> Option<&'v AccountId> {
+        Some(&version.owner).filter(|owner| self.has_other_owners() && **owner != self.owner)
+    }
+
     /// Whether a list counts: where all objects are the bucket owner's, lists of grants do not.
     pub fn heeds(&self, acl: &Acl) -> bool {
-        matches!(acl, Acl::Word(_)) || self.ownership() != Ownership::BucketOwnerEnforced
+        matches!(acl, Acl::Word(_)) || self.has_other_owners()
     }
 
     /// The revision of a document that is set.

@@ -167,7 +167,7 @@ impl Service {
         wanted: &WantedAcl,
         of: Of,
     ) -> Result<Option<Acl>> {
-        let enforced = bucket.ownership() == Ownership::BucketOwnerEnforced;
+        let enforced = !bucket.has_other_owners();
         let grants = match wanted {
             WantedAcl::Word(None | Some(Word::Private)) if of == Of::Bucket => return Ok(None),
             WantedAcl::Word(word) => return Ok(word.map(Acl::Word)),
@@ -265,8 +265,8 @@ impl Service {
         bucket: &Bucket,
         versions: impl Iterator<Item = &Version>,
     ) -> Result<Vec<Account>> {
-        let owners = versions.map(|version| owner_of(bucket, version));
-        let mut ids: Vec<&AccountId> = owners.filter(|id| **id != bucket.owner).collect();
+        let mut ids: Vec<&AccountId> =
+            versions.filter_map(|version| bucket.other_owner(version)).collect();
         ids.sort_unstable();
         ids.dedup();
         let mut owners = Vec::with_capacity(ids.len());
@@ -285,14 +285,6 @@ pub(crate) fn is_named(account: &Account, named: &Named) -> bool {
             account.email.as_ref().is_some_and(|it| it.eq_ignore_ascii_case(email))
         }
         Named::Group(_) => false,
-    }
-}
-
-/// Whose a version is: where that is enforced, the bucket owner's, whoever wrote it before.
-fn owner_of<'v>(bucket: &'v Bucket, version: &'v Version) -> &'v AccountId {
-    match bucket.ownership() {
-        Ownership::BucketOwnerEnforced => &bucket.owner,
-        Ownership::BucketOwnerPreferred | Ownership::ObjectWriter => &version.owner,
     }
 }
 
@@ -337,7 +329,7 @@ impl Operation for GetObjectAcl {
     async fn run(self, permit: Permit<'_, Self>, service: &Arc<Service>) -> Result<Self::Output> {
         let found = read::find(service, &permit, &self.target).await?;
         let (bucket, version) = (&found.bucket, found.version);
-        let owner = owner_of(bucket, &version);
+        let owner = bucket.other_owner(&version).unwrap_or(&bucket.owner);
         let acl = service.show(bucket, owner, version.acl.as_ref(), Of::Object).await?;
         Ok(ObjectAcl { acl, versioning: bucket.versioning, version })
     }
@@ -353,7 +345,7 @@ impl Operation for PutObjectAcl {
     async fn run(self, permit: Permit<'_, Self>, service: &Arc<Service>) -> Result<Self::Output> {
         let found = read::find(service, &permit, &self.target).await?;
         let (bucket, version) = (&found.bucket, found.version);
-        let owner = owner_of(bucket, &version);
+        let owner = bucket.other_owner(&version).unwrap_or(&bucket.owner);
         let acl = service.understand(bucket, owner, &self.acl, Of::Object).await?;
         service.check_acl(bucket, acl.as_ref()).await?;
         let decide = |bucket: &Bucket, as_it_is: &Version| {

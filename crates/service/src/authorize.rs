@@ -35,8 +35,9 @@ impl Found {
     async fn find(service: &Service, caller: &Caller, name: &BucketName) -> Result<Self> {
         let found = service.bucket_with_policy(name).await?;
         let (row, policy) = found.ok_or_else(|| no_such_bucket(name))?;
-        // No block binds the owner.
-        let blocked = match caller.account_id() == Some(&row.0.owner) {
+        // No block binds the owner in what is its own.
+        let own = caller.account_id() == Some(&row.0.owner) && !row.0.has_other_owners();
+        let blocked = match own {
             true => AccessBlock::NONE,
             false => row.0.blocked().and(service.account_block(&row.0.owner).await?),
         };
@@ -99,8 +100,10 @@ impl Lists {
 pub(crate) struct Ruling {
     pub decision: Decision,
     lists: Lists,
-    /// The version that was asked, if its own list decided.
+    /// The version that was looked at, if it mattered.
     asked: Option<Asked>,
+    /// The other account that owns it.
+    object_owner: Option<AccountId>,
 }
 
 /// One thing an operation needs to be allowed.
@@ -120,23 +123,20 @@ pub struct Need<'n> {
     pub written: Option<&'n WantedAcl>,
 }
 
-/// A version whose own access control list was asked; `None` where there was none.
+/// A version that a decision depended on.
 struct Asked {
     bucket: BucketName,
     key: ObjectKey,
     selector: VersionSelector,
-    version: Option<VersionId>,
+    depends_on: DependsOn,
 }
 
-impl Asked {
-    fn of(bucket: &Bucket, key: &ObjectKey, need: &Need<'_>, version: Option<&Version>) -> Self {
-        Self {
-            bucket: bucket.name.clone(),
-            key: key.clone(),
-            selector: need.version,
-            version: version.map(|version| version.id),
-        }
-    }
+/// What of a version mattered.
+enum DependsOn {
+    /// Whose it is: of the bucket's owner if `None`, as is what is not there.
+    Owner(Option<AccountId>),
+    /// Which one it is, for its own list decided; `None` where there was none.
+    List(Option<VersionId>),
 }
 
 impl<'n> Need<'n> {
@@ -199,6 +199,11 @@ impl<'n> Need<'n> {
             needs.push(Self { written: acl, ..need });
         }
         needs
+    }
+
+    /// Whether the owner of the object that is there decides, not that of the bucket.
+    fn asks_object_owner(&self, bucket: &Bucket) -> bool {
+        bucket.has_other_owners() && self.action.is_of_object_owner() && self.written.is_none()
     }
 
     /// The action by which access control lists decide.
@@ -321,20 +326,24 @@ impl<O: ?Sized> Permit<'_, O> {
         Ok(())
     }
 
-    /// Checks that a version is the one whose own access control list let the request through.
+    /// Checks that a version is the one whose owner or own access control list let the request
+    /// through.
     ///
     /// # Errors
     /// [`Condition::SlowDown`] if another one took its place meanwhile: it was not asked.
     pub(crate) fn check_version(&self, target: &Target, version: &Version) -> Result<()> {
+        let other_owner = || self.bucket(&target.bucket).map(|(it, _)| it.other_owner(version));
         let same = |asked: &&Asked| {
             asked.bucket == target.bucket
                 && asked.key == target.key
                 && asked.selector == target.version
         };
-        match self.asked.iter().find(same) {
-            Some(asked) if asked.version != Some(version.id) => Err(Condition::SlowDown.into()),
-            _ => Ok(()),
-        }
+        let holds = |asked: &Asked| match &asked.depends_on {
+            DependsOn::Owner(owner) => other_owner().is_ok_and(|it| it == owner.as_ref()),
+            DependsOn::List(id) => *id == Some(version.id),
+        };
+        let hold = self.asked.iter().filter(same).all(holds);
+        if hold { Ok(()) } else { Err(Condition::SlowDown.into()) }
     }
 }
 
@@ -525,18 +534,24 @@ async fn rule(
             true => Decision::Allowed(Layer::Resource, None),
             false => Decision::NotAllowed(layers.acl_kept_off.unwrap_or(Layer::Resource)),
         };
-        return Ok(Ruling { decision, lists, asked: None });
+        return Ok(Ruling { decision, lists, asked: None, object_owner: None });
     }
-    let decision = decide(buckets, caller, need);
-    if let (Decision::NotAllowed(_), Resource::Object(name, key)) = (decision, need.resource)
-        && let Some(found) = Found::named(buckets, name)
-        // No list lets others through: nothing needs to be read.
-        && acl::may_let(need.acl_action())
-    {
-        let ruling = Ruling { decision, lists, asked: None };
-        return ask_object(service, buckets, caller, (found, need, key), ruling).await;
+    let decision = decide_over(layers, owner, caller, need);
+    let ruling = Ruling { decision, lists, asked: None, object_owner: None };
+    let Resource::Object(name, key) = need.resource else { return Ok(ruling) };
+    let Some(found) = Found::named(buckets, name) else { return Ok(ruling) };
+    let owner_decides = need.asks_object_owner(found.bucket());
+    let look = match decision {
+        Decision::Allowed(..) => owner_decides,
+        // Where no list lets others through nothing needs to be read.
+        Decision::NotAllowed(_) => owner_decides || acl::may_let(need.acl_action()),
+        Decision::Denied(..) => false,
+    };
+    if look {
+        ask_object(service, buckets, caller, (found, need, key), ruling).await
+    } else {
+        Ok(ruling)
     }
-    Ok(Ruling { decision, lists, asked: None })
 }
 
 /// Says why a need came to what it came to.
@@ -558,7 +573,8 @@ fn explain(buckets: &[Found], caller: &Caller, need: &Need<'_>, ruling: &Ruling)
         _ => (resource, None),
     };
     let no_public = found.is_some_and(Found::restricts_public);
-    let context = Context { facts, action, resource, version, owner };
+    let object_owner = ruling.object_owner.as_ref();
+    let context = Context { facts, action, resource, version, owner, object_owner };
     let question = Question {
         context: &context,
         layers: &layers,
@@ -569,7 +585,9 @@ fn explain(buckets: &[Found], caller: &Caller, need: &Need<'_>, ruling: &Ruling)
     Explanation::of(caller, &question)
 }
 
-/// Asks the access control list of the object itself, after all else did not allow it.
+/// Looks at the object itself: whose it is, and what its access control list says.
+///
+/// - `ruling`: what all else came to, as if the object were the bucket owner's.
 async fn ask_object(
     service: &Service,
     buckets: &[Found],
@@ -581,13 +599,25 @@ async fn ask_object(
     let (bucket, action) = (found.bucket(), need.acl_action());
     let version = service.metadata.version(bucket, key, need.version).await?;
     let object = version.as_ref().filter(|version| version.object.is_some());
+    let asked = |depends_on| Asked {
+        bucket: bucket.name.clone(),
+        key: key.clone(),
+        selector: need.version,
+        depends_on,
+    };
+    let by_list = || asked(DependsOn::List(version.as_ref().map(|version| version.id)));
+    let other = object.filter(|_| need.asks_object_owner(bucket));
+    let other = other.and_then(|version| bucket.other_owner(version));
+    if other.is_none() && ruling.decision.is_allowed() {
+        return Ok(Ruling { asked: Some(asked(DependsOn::Owner(None))), ..ruling });
+    }
     let lists = match object {
         Some(version) => object_says(found, version, facts, action),
         // Who may list learns that there is none.
         None if acl::is_read(action) => {
             let list = Need::listed(&bucket.name, key);
             let told = decide(buckets, caller, &list);
-            let asked = told.is_allowed().then(|| Asked::of(bucket, key, need, version.as_ref()));
+            let asked = told.is_allowed().then(by_list);
             let decision = if asked.is_some() { told } else { ruling.decision };
             return Ok(Ruling { decision, asked, ..ruling });
         }
@@ -595,12 +625,18 @@ async fn ask_object(
     };
     let lists = if ruling.lists.allow { ruling.lists } else { lists };
     let Need { action, resource, version: selector, .. } = *need;
-    let context =
-        Context { facts, action, resource, version: selector, owner: Some(&bucket.owner) };
+    let context = Context::new(facts, action, resource);
+    let owner = Some(&bucket.owner);
+    let context = Context { version: selector, owner, object_owner: other, ..context };
     let layers = caller.standing.join(found.layers(lists));
     let decision = evaluate(&layers, &context);
-    let asked = decision.is_allowed().then(|| Asked::of(bucket, key, need, version.as_ref()));
-    Ok(Ruling { decision, lists, asked })
+    let object_owner = other.cloned();
+    let asked = match decision {
+        Decision::Allowed(Layer::Acl, _) => Some(by_list()),
+        Decision::Allowed(..) => Some(asked(DependsOn::Owner(object_owner.clone()))),
+        Decision::NotAllowed(_) | Decision::Denied(..) => None,
+    };
+    Ok(Ruling { decision, lists, asked, object_owner })
 }
 
 /// The bucket's list, if it is one word, which counts for its objects too.
@@ -616,27 +652,27 @@ fn word_says(found: &Found, facts: &Facts, action: Action) -> Lists {
 }
 
 fn object_says(found: &Found, version: &Version, facts: &Facts, action: Action) -> Lists {
-    if owns(found.bucket(), version, facts) && acl::is_about_acl(action) {
-        return Lists { allow: true, kept_off: None };
-    }
     // A bucket's list that is no word says nothing of reading its objects.
     let Some(acl) = &version.acl else { return word_says(found, facts, action) };
     Lists::of(found, acl, |public| acl.lets(facts, action, Of::Object, public))
 }
 
-/// Whether the caller's account owns a version in a bucket of somebody else.
-fn owns(bucket: &Bucket, version: &Version, facts: &Facts) -> bool {
-    bucket.ownership() != acl::Ownership::BucketOwnerEnforced
-        && facts.principal.account() == Some(&version.owner)
-}
-
 /// Decides over all policies in force.
 fn decide(buckets: &[Found], caller: &Caller, need: &Need<'_>) -> Decision {
-    let facts = &caller.facts;
-    let (layers, owner, _) = layers(buckets, facts, need);
-    let layers = caller.standing.join(layers);
+    let (layers, owner, _) = layers(buckets, &caller.facts, need);
+    decide_over(layers, owner, caller, need)
+}
+
+/// The same, where what the resource has is at hand.
+fn decide_over(
+    layers: Layers<'_>,
+    owner: Option<&AccountId>,
+    caller: &Caller,
+    need: &Need<'_>,
+) -> Decision {
     let Need { action, resource, version, .. } = *need;
-    evaluate(&layers, &Context { facts, action, resource, version, owner })
+    let context = Context::new(&caller.facts, action, resource);
+    evaluate(&caller.standing.join(layers), &Context { version, owner, ..context })
 }
 
 /// The policies that have a say over a resource, and the account it belongs to.

@@ -50,8 +50,10 @@ pub struct Explanation {
     pub action: Option<Action>,
     /// An ARN.
     pub resource: Option<String>,
-    /// Whose it is.
+    /// Whose it is; of an object, the bucket.
     pub owner: Option<AccountId>,
+    /// The other account that the object belongs to.
+    pub object_owner: Option<AccountId>,
     pub ground: Ground,
     pub statements: Vec<StatementTold>,
     pub facts: Vec<Asked>,
@@ -127,6 +129,7 @@ impl Explanation {
             at_ms: context.facts.now_ms,
             action: Some(context.action),
             owner: context.owner.or(context.facts.principal.account()).cloned(),
+            object_owner: context.object_owner.cloned(),
             ground: Ground::Decided(*decision),
             statements: statements.take(TOLD_MAX).collect(),
             facts,
@@ -145,6 +148,7 @@ impl Explanation {
         Self {
             at_ms,
             owner: who.account.clone(),
+            object_owner: None,
             who,
             action: None,
             resource: None,
@@ -177,7 +181,7 @@ impl Explanation {
             let private = self.facts.iter_mut().filter(|it| Key::parse(&it.key).is_private());
             private.for_each(|it| it.values = None);
         } else {
-            self.owner = None;
+            (self.owner, self.object_owner) = (None, None);
         }
         self.grants.retain(|it| it.grant.layer.is_of_resource() == owns);
         if !owns && let Ground::Decided(decision) = &mut self.ground {

@@ -28,6 +28,7 @@ pub struct Shown {
     /// `None` if it came to no question.
     action: Option<String>,
     resource: Option<String>,
+    /// Of an object, its own; else the bucket's.
     resource_owner: Option<String>,
     /// `allowed`, `explicitDeny`, `implicitDeny`, or the code of the error.
     decision: &'static str,
@@ -104,7 +105,7 @@ pub fn shown(told: Explanation) -> Shown {
         },
         action: told.action.map(model::policy::Action::word),
         resource: told.resource,
-        resource_owner: told.owner.map(|owner| owner.to_string()),
+        resource_owner: told.object_owner.or(told.owner).map(|owner| owner.to_string()),
         decision,
         layer,
         reason,
@@ -142,6 +143,11 @@ fn sentence(decision: Decision, statements: &[StatementTold]) -> String {
         (Decision::NotAllowed(Layer::Ownership), _) => {
             "An access control list would allow it, but the object ownership of the bucket lets no \
              list count."
+                .to_owned()
+        }
+        (Decision::NotAllowed(Layer::ObjectOwner), _) => {
+            "The object belongs to another account than its bucket, and its access control list \
+             does not allow it."
                 .to_owned()
         }
         (Decision::NotAllowed(Layer::AccessBlock), _) => {

@@ -314,6 +314,33 @@ impl Action {
         self as usize
     }
 
+    /// Whether it is about an object that is there, and so its owner's to allow. The others are
+    /// the bucket owner's, whoever owns the object: to write in its place, to remove it and so on.
+    ///
+    /// Source: S3 "How Amazon S3 authorizes a request for an object operation".
+    pub const fn is_of_object_owner(self) -> bool {
+        matches!(self.level(), Level::Object)
+            && !matches!(
+                self,
+                Self::AbortMultipartUpload
+                    | Self::BypassGovernanceRetention
+                    | Self::DeleteLiveChannel
+                    | Self::DeleteObject
+                    | Self::DeleteObjectVersion
+                    | Self::GetLiveChannel
+                    | Self::InitiateReplication
+                    | Self::ListMultipartUploadParts
+                    | Self::ObjectOwnerOverride
+                    | Self::PostVodPlaylist
+                    | Self::PutLiveChannel
+                    | Self::PutObject
+                    | Self::ReplicateDelete
+                    | Self::ReplicateObject
+                    | Self::ReplicateTags
+                    | Self::RestoreObject
+            )
+    }
+
     /// The action for a version named by its id instead of the latest one.
     pub const fn of_version(self) -> Self {
         match self {

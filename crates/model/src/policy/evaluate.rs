@@ -44,6 +44,8 @@ pub enum Layer {
     Acl,
     /// The object ownership of the bucket, where an access control list would allow it.
     Ownership,
+    /// Another account than the bucket's owns the object, and its list does not allow it.
+    ObjectOwner,
     /// The public access block, where a public policy or access control list would allow it.
     AccessBlock,
 }
@@ -116,6 +118,7 @@ impl Layer {
             Self::Resource => "the bucket policy",
             Self::Acl => "an access control list",
             Self::Ownership => "the object ownership of the bucket",
+            Self::ObjectOwner => "the owner of the object",
             Self::AccessBlock => "the public access block",
         }
     }
@@ -123,7 +126,11 @@ impl Layer {
     /// Whether it belongs to what is asked for, not to whoever asks.
     pub const fn is_of_resource(self) -> bool {
         match self {
-            Self::Resource | Self::Acl | Self::Ownership | Self::AccessBlock => true,
+            Self::Resource
+            | Self::Acl
+            | Self::Ownership
+            | Self::ObjectOwner
+            | Self::AccessBlock => true,
             Self::Account | Self::Identity | Self::Boundary | Self::Session => false,
         }
     }
@@ -210,6 +217,8 @@ fn decide(layers: &Layers<'_>, context: &Context<'_>) -> Result<Decision, Decisi
     let path = &OnceCell::new();
     let own = is_own(context);
     let enough = match principal {
+        // The bucket's policy cannot give away what is not the bucket owner's: only denials count.
+        _ if context.object_owner.is_some() => Naming::None,
         // It is allowed anyway: only denials count.
         Principal::Account(_) if own => Naming::None,
         Principal::Anonymous => Naming::Everybody,
@@ -225,7 +234,8 @@ fn decide(layers: &Layers<'_>, context: &Context<'_>) -> Result<Decision, Decisi
         resource = None;
     }
     let mut granted = resource.and_then(|said| said.allow);
-    let mut nobody = Decision::NotAllowed(layers.acl_kept_off.unwrap_or(Layer::Resource));
+    let missing = context.object_owner.map_or(Layer::Resource, |_| Layer::ObjectOwner);
+    let mut nobody = Decision::NotAllowed(layers.acl_kept_off.unwrap_or(missing));
     if layers.restricted && !own && granted.take().is_some() {
         nobody = Decision::NotAllowed(Layer::AccessBlock);
     }
@@ -277,7 +287,7 @@ fn is_own(context: &Context<'_>) -> bool {
         // At the account's own level nobody else has a say.
         Resource::Service | Resource::New(_) => true,
         Resource::Bucket(_) | Resource::Listed(..) | Resource::Object(..) | Resource::Arn(_) => {
-            account.is_some() && context.owner == account
+            account.is_some() && context.object_owner.or(context.owner) == account
         }
     }
 }
@@ -329,6 +339,6 @@ impl<'c> Context<'c> {
     /// A question about the latest version.
     pub fn new(facts: &'c Facts, action: Action, resource: Resource<'c>) -> Self {
         let version = crate::names::VersionSelector::Latest;
-        Self { facts, action, resource, version, owner: None }
+        Self { facts, action, resource, version, owner: None, object_owner: None }
     }
 }

@@ -83,6 +83,10 @@ pub fn seen<'l>(layers: &Layers<'l>, context: &Context<'_>) -> Vec<Seen<'l>> {
     for (layer, document, policy) in documents(layers) {
         let about = |effect| policy.about(context.action, effect, None);
         let mut statements: Vec<_> = about(Effect::Deny).chain(about(Effect::Allow)).collect();
+        if layer == Layer::Resource && context.object_owner.is_some() {
+            // It may only deny what is not the bucket owner's.
+            statements.retain(|(_, statement)| statement.effect == Effect::Deny);
+        }
         statements.sort_by_key(|(entry, _)| entry.place);
         for (entry, statement) in statements {
             let unmet = match statement.fit(context, path) {
@@ -183,7 +187,9 @@ fn granted(
         Layer::Resource if trust => (layer, Kind::Trust),
         // Where lists do not count a policy does.
         Layer::Resource | Layer::Ownership => (Layer::Resource, Kind::Bucket),
-        Layer::Account | Layer::Session | Layer::Acl | Layer::AccessBlock => return None,
+        Layer::Account | Layer::Session | Layer::Acl | Layer::ObjectOwner | Layer::AccessBlock => {
+            return None;
+        }
     };
     // Actions that S3 has no word for can only be named in the language of OSS, and a statement is
     // to fit into the policy there is.

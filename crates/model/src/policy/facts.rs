@@ -204,6 +204,9 @@ pub struct Context<'c> {
     pub resource: Resource<'c>,
     /// The version of the object that was named.
     pub version: VersionSelector,
-    /// The account the resource belongs to; `None` at the account's own level.
+    /// The account the resource belongs to, of an object the bucket's; `None` at the account's own
+    /// level.
     pub owner: Option<&'c AccountId>,
+    /// The other account that the object asked for belongs to, if one does.
+    pub object_owner: Option<&'c AccountId>,
 }

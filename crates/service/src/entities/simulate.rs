@@ -5,7 +5,7 @@ use std::sync::Arc;
 use model::{
     Condition,
     entities::{Entity, EntityKind},
-    names::{AccountId, BucketName, ObjectKey, VersionSelector},
+    names::{AccountId, BucketName, ObjectKey},
     policy::{
         Action, Context, Decision, Document, Effect, Facts, Key, Kind, Layer, Layers, Principal,
         Resource, Vocabulary, actions_named, asked_of, evaluate, seen,
@@ -293,6 +293,5 @@ fn with_question(facts: &Facts, action: Action, arn: &str, then: impl FnOnce(&Co
         (None, _) if arn == "*" => Resource::Service,
         (None, _) => Resource::Arn(arn),
     };
-    let version = VersionSelector::Latest;
-    then(&Context { facts, action, resource, version, owner });
+    then(&Context { owner, ..Context::new(facts, action, resource) });
 }

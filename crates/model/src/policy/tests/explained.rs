@@ -129,6 +129,26 @@ fn against_a_deny_a_session_or_a_block_no_grant_helps() {
 }
 
 #[test]
+fn against_another_owner_of_the_object_no_grant_helps() {
+    let public = bucket_policy(
+        r#"{"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject",
+            "Resource": "arn:aws:s3:::bkt/*",
+            "Condition": {"StringEquals": {"aws:UserAgent": "curl"}}}"#,
+    );
+    let layers = Layers { resource: Some(&public), ..Layers::default() };
+    let other = account(OTHER);
+    for who in [root_of(OWN), user("ann"), facts(Principal::Anonymous)] {
+        ask(&who, OWN, "k", |context| {
+            let context = Context { object_owner: Some(&other), ..*context };
+            assert!(seen(&layers, &context).is_empty(), "it does not count, with or without curl");
+            let remedy = remedy(&layers, &context, Wish::default(), evaluate);
+            assert_eq!(remedy.obstacle, Some(Decision::NotAllowed(Layer::ObjectOwner)));
+            assert!(remedy.grants.is_empty());
+        });
+    }
+}
+
+#[test]
 fn a_role_needs_a_grant_in_its_trust() {
     let (role, owner) = ("arn:aws:iam::111122223333:role/r", account(OWN));
     let ann = user("ann");

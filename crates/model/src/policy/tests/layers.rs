@@ -37,6 +37,15 @@ fn read(layers: &Layers<'_>, facts: &Facts, owner: &str) -> Decision {
     evaluate(layers, &Context { owner: Some(&owner), ..context })
 }
 
+/// Decides a read of an object of [`OTHER`] in a bucket of [`OWN`].
+fn read_others(layers: &Layers<'_>, facts: &Facts) -> Decision {
+    let bucket = BucketName::parse("bkt").expect("a name");
+    let (key, owner, other) = (ObjectKey::parse("k").expect("a key"), account(OWN), account(OTHER));
+    let context = Context::new(facts, Action::GetObject, Resource::Object(&bucket, &key));
+    let (owner, object_owner) = (Some(&owner), Some(&other));
+    evaluate(layers, &Context { owner, object_owner, ..context })
+}
+
 fn session() -> Facts {
     facts(Principal::Session {
         account: account(OWN),
@@ -136,6 +145,68 @@ fn across_accounts_both_sides_must_allow() {
     let policy = naming(OWN);
     let layers = Layers { resource: Some(&policy), ..Layers::default() };
     assert!(read(&layers, &root_of(OWN), OTHER).is_allowed(), "an account needs no policies");
+}
+
+/// Source: S3 "How Amazon S3 authorizes a request for an object operation".
+#[test]
+fn an_object_of_another_account_is_not_the_bucket_owners_to_give() {
+    let (all, none) = ([identity("Allow", "s3:*")], []);
+    let (public, deny) = (naming("*"), identity("Deny", "s3:GetObject"));
+    let id = "AIDAben".to_owned();
+    let ben = facts(Principal::User { account: account(OTHER), name: "ben".into(), id });
+    let (ann, anybody) = (user("ann"), facts(Principal::Anonymous));
+    let (owner, writer, third) = (root_of(OWN), root_of(OTHER), root_of("333333333333"));
+    let missing = Decision::NotAllowed;
+    let place = Some(super::super::Place { document: 0, statement: 0 });
+    for (who, documents, acl, expected) in [
+        (&owner, &none[..], false, missing(Layer::ObjectOwner)),
+        (&owner, &none, true, Decision::Allowed(Layer::Acl, None)),
+        (&ann, &all, false, missing(Layer::ObjectOwner)),
+        (&ann, &all, true, Decision::Allowed(Layer::Acl, None)),
+        (&ann, &none, true, missing(Layer::Identity)),
+        (&anybody, &none, false, missing(Layer::ObjectOwner)),
+        (&anybody, &none, true, Decision::Allowed(Layer::Acl, None)),
+        (&third, &none, false, missing(Layer::ObjectOwner)),
+        (&writer, &none, false, Decision::Allowed(Layer::Account, None)),
+        (&ben, &none, false, missing(Layer::Identity)),
+        (&ben, &none, true, missing(Layer::Identity)),
+        (&ben, &all, false, Decision::Allowed(Layer::Identity, place)),
+    ] {
+        let layers = Layers { identity: documents, acl, ..Layers::default() };
+        assert_eq!(read_others(&layers, who), expected, "{who:?} {acl}");
+        let open = Layers { resource: Some(&public), ..layers };
+        assert_eq!(read_others(&open, who), expected, "{who:?} {acl}, with a public policy");
+        let denied = Layers { session: Some(std::slice::from_ref(&deny)), ..layers };
+        assert!(!read_others(&denied, &ben).is_allowed());
+    }
+    let deny = bucket_policy(
+        r#"{"Effect": "Deny", "Principal": "*", "Action": "s3:*",
+            "Resource": "arn:aws:s3:::bkt/*"}"#,
+    );
+    let denied = Layers { resource: Some(&deny), identity: &all, acl: true, ..Layers::default() };
+    for who in [&owner, &ann, &anybody, &writer, &ben] {
+        assert!(matches!(read_others(&denied, who), Decision::Denied(Layer::Resource, _)));
+    }
+}
+
+#[test]
+fn writing_removing_and_listing_stay_with_the_owner_of_the_bucket() {
+    for (action, expected) in [
+        (Action::GetObject, true),
+        (Action::GetObjectVersion, true),
+        (Action::GetObjectAcl, true),
+        (Action::PutObjectVersionAcl, true),
+        (Action::PutObjectTagging, true),
+        (Action::PutObject, false),
+        (Action::DeleteObject, false),
+        (Action::DeleteObjectVersion, false),
+        (Action::AbortMultipartUpload, false),
+        (Action::ListMultipartUploadParts, false),
+        (Action::ListBucket, false),
+        (Action::GetBucketAcl, false),
+    ] {
+        assert_eq!(action.is_of_object_owner(), expected, "{action:?}");
+    }
 }
 
 #[test]

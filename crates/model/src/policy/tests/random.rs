@@ -111,6 +111,7 @@ fn case(random: &mut Random) -> Case {
         kind: random.one(&["anonymous", "root", "user", "session"]),
         account: random.one(&["1", "1", "2"]),
         owner: "1",
+        object_owner: if object { random.one(&[None, None, None, Some("2")]) } else { None },
         action: if object { random.one(&["GetObject", "PutObject"]) } else { "ListBucket" },
         path: if object { random.one(&["bkt/a", "bkt/a-b", "bkt/b", "bkt/ab"]) } else { "bkt" },
         address: random.one(&[None, Some("10.1.1.1"), Some("192.0.2.1")]),
@@ -241,7 +242,7 @@ impl Asked {
 }
 
 fn decide(layers: &Layers<'_>, facts: &Facts, case: &Case) -> bool {
-    let owner = account(case.owner);
+    let (owner, other) = (account(case.owner), case.object_owner.map(account));
     let (bucket, key) = match case.path.split_once('/') {
         Some((bucket, key)) => (bucket, ObjectKey::parse(key).ok()),
         None => (case.path, None),
@@ -253,7 +254,8 @@ fn decide(layers: &Layers<'_>, facts: &Facts, case: &Case) -> bool {
     };
     let named = |action: &&Action| action.s3_name() == case.action;
     let action = Action::ALL.iter().copied().find(|action| named(&action)).expect("an action");
-    let context = Context { owner: Some(&owner), ..Context::new(facts, action, resource) };
+    let (owner, object_owner) = (Some(&owner), other.as_ref());
+    let context = Context { owner, object_owner, ..Context::new(facts, action, resource) };
     evaluate(layers, &context).is_allowed()
 }
 
@@ -292,6 +294,8 @@ fn a_planted_fault_is_found() {
         Fault::ForgetsSession,
         Fault::AllowBeatsDeny,
         Fault::CrossAccountNeedsOneSide,
+        Fault::ForgetsObjectOwner,
+        Fault::PolicyGivesWhatIsOthers,
         Fault::NotEqualsNeedsValue,
     ] {
         assert!(difference(CASES, fault).is_some(), "{fault:?}");

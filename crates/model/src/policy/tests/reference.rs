@@ -25,6 +25,8 @@ pub struct Case {
     pub kind: &'static str,
     pub account: &'static str,
     pub owner: &'static str,
+    /// Of the object, if it is another.
+    pub object_owner: Option<&'static str>,
     pub action: &'static str,
     /// `bkt` or `bkt/key`
     pub path: &'static str,
@@ -47,6 +49,8 @@ pub enum Fault {
     ForgetsSession,
     AllowBeatsDeny,
     CrossAccountNeedsOneSide,
+    ForgetsObjectOwner,
+    PolicyGivesWhatIsOthers,
     NotEqualsNeedsValue,
 }
 
@@ -165,8 +169,14 @@ impl Case {
         if denied && fault != Fault::AllowBeatsDeny {
             return false;
         }
-        let own = self.kind != "anonymous" && self.account == self.owner;
+        let owner = match fault {
+            Fault::ForgetsObjectOwner => self.owner,
+            _ => self.object_owner.unwrap_or(self.owner),
+        };
+        let own = self.kind != "anonymous" && self.account == owner;
+        let others = self.object_owner.is_some() && fault != Fault::PolicyGivesWhatIsOthers;
         let grant = match &self.resource {
+            Some(_) if others => 0,
             Some(_) if self.restricted && !own => 0,
             Some(policy) => self.allows(policy, fault),
             None => 0,
