@@ -22,7 +22,7 @@ use crate::piece::Unchanged;
 const READ_THREADS: usize = 4;
 const WRITE_THREADS: usize = 4;
 /// Files kept open for reading.
-const OPEN_FILES_MAX: usize = 64;
+const OPEN_FILES_MAX: usize = 128;
 /// Slices given to the kernel in one call; Linux takes 1 024.
 const SLICES_MAX: usize = 512;
 

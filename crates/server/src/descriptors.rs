@@ -9,7 +9,7 @@ use crate::config::Config;
 /// Journals, index, listeners, the runtime and what runs in the background.
 const FOR_THE_PROCESS: usize = 64;
 /// Segments, locks and files kept open for reading.
-const FOR_A_DIRECTORY: usize = 72;
+const FOR_A_DIRECTORY: usize = 136;
 const LEAST: usize = 16;
 
 /// Who may have how many descriptors.
