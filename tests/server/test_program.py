@@ -226,6 +226,33 @@ def test_http_2_is_offered_over_tls(tls_server, certificate):
     assert shown.stdout == "2 200"
 
 
+def test_a_policy_may_ask_for_a_version_of_tls(tls_server, certificate):
+    s3 = s3_client(tls_server.endpoint, verify=str(certificate[0]))
+    s3.create_bucket(Bucket="modern")
+    s3.put_object(Bucket="modern", Key="k", Body=b"hello")
+    s3.delete_public_access_block(Bucket="modern")
+    allowed = {
+        "Effect": "Allow",
+        "Principal": "*",
+        "Action": "s3:GetObject",
+        "Resource": "arn:aws:s3:::modern/*",
+        "Condition": {"NumericGreaterThanEquals": {"s3:TlsVersion": "1.3"}},
+    }
+    policy = {"Version": "2012-10-17", "Statement": [allowed]}
+    s3.put_bucket_policy(Bucket="modern", Policy=json.dumps(policy))
+    command = ["curl", "--silent", "--cacert", certificate[0], "--output", "/dev/null"]
+    for http in ("--http1.1", "--http2"):
+        for most, status in (("1.2", "403"), ("1.3", "200")):
+            shown = subprocess.run(
+                [*command, http, "--tls-max", most, "--write-out", "%{response_code}"]
+                + [f"{tls_server.endpoint}/modern/k"],
+                check=True,
+                capture_output=True,
+                text=True,
+            )
+            assert shown.stdout == status, (http, most)
+
+
 def test_a_renewed_certificate_is_taken_without_a_restart(tls_server, certificate):
     host, port = address(tls_server.endpoint)
     before = ssl.get_server_certificate((host, port))

@@ -74,6 +74,7 @@ impl Asked {
             source: None,
             forwarded: false,
             secure: false,
+            tls_version: None,
             framed: !pieces.is_empty(),
             too_large: false,
         };

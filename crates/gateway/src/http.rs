@@ -18,8 +18,8 @@ use std::{
 };
 
 use actix_http::{
-    ConnectionType, HttpService, KeepAlive, Protocol, Request, Response, body::BoxBody,
-    error::DispatchError,
+    ConnectionType, HttpService, KeepAlive, Protocol, Request, RequestHead, Response,
+    body::BoxBody, error::DispatchError,
 };
 use actix_rt::net::TcpStream;
 use actix_server::{GracefulShutdownSignal, Server, ServerBuilder, ServerHandle};
@@ -29,12 +29,14 @@ use actix_tls::accept::{
     rustls_0_23::{Acceptor, TlsStream},
 };
 use actix_web::{App, HttpMessage as _, HttpRequest, HttpResponse, dev::AppConfig, web};
+use rustls::ProtocolVersion;
 use service::Service;
 
 use crate::{pipeline, settings::Settings, signature::Nonces, wire::Presence};
 
 use crowd::Crowd;
 use farewell::turned_away;
+use head::Tls;
 use watch::{Running as Ongoing, Watched, Watching};
 
 pub use answer::respond;
@@ -182,18 +184,30 @@ fn listen_tls(
                     let Some(guest) = guest else { return Err(TlsError::Service(refused())) };
                     let (peer, is_h2) =
                         (tcp.peer_addr().ok(), session.alpn_protocol() == Some(b"h2"));
+                    let version = session.protocol_version().and_then(version_name);
                     without_delay(tcp);
                     // HTTP/2 has other requests running while a head is on its way.
                     let (protocol, timeout) = match is_h2 {
                         true => (Protocol::Http2, None),
                         false => (Protocol::Http1, Some(timeout)),
                     };
-                    Ok((Watched::new(io, timeout, linger, Some(guest)), protocol, peer))
+                    let io = Watched::new(io, timeout, linger, Some(guest));
+                    io.activity().set_tls_version(version);
+                    Ok((io, protocol, peer))
                 }
             })
             .and_then(http_service!(edge, signal).map_err(TlsError::Service))
             .map_init_err(|_| ())
     })
+}
+
+/// What conditions on `s3:TlsVersion` compare with.
+fn version_name(version: ProtocolVersion) -> Option<&'static str> {
+    match version {
+        ProtocolVersion::TLSv1_2 => Some("1.2"),
+        ProtocolVersion::TLSv1_3 => Some("1.3"),
+        _ => None,
+    }
 }
 
 fn refused() -> DispatchError {
@@ -240,14 +254,21 @@ struct Edge {
     secure: bool,
 }
 
+impl Edge {
+    fn head(&self, head: &RequestHead, activity: Option<&Activity>, id: RequestId) -> Head {
+        let tls = Tls { secure: self.secure, version: activity.and_then(Activity::tls_version) };
+        Head::new(head, tls, &self.gateway.settings, id)
+    }
+}
+
 /// Decides whether a client that asked first may send its body.
 ///
 /// Nothing decided here is trusted later: the request itself is checked again from the start.
 async fn admit(edge: Edge, request: Request) -> Result<Request, Response<BoxBody>> {
     let ongoing = request.conn_data::<Activity>().map(Activity::begin);
     let id = RequestId::new(edge.gateway.service.entropy());
-    let head = Head::new(request.head(), edge.secure, &edge.gateway.settings, id.clone());
     let activity = request.conn_data::<Activity>().cloned();
+    let head = edge.head(request.head(), activity.as_ref(), id.clone());
     match pipeline::admit(&edge.gateway, head, activity).await {
         Ok(()) => {
             request.extensions_mut().insert((id, ongoing));
@@ -271,8 +292,8 @@ async fn serve(
     let begin = || request.conn_data::<Activity>().map(Activity::begin);
     let ongoing = ongoing.unwrap_or_else(begin);
     let id = known.unwrap_or_else(|| RequestId::new(edge.gateway.service.entropy()));
-    let head = Head::new(request.head(), edge.secure, &edge.gateway.settings, id);
     let activity = request.conn_data::<Activity>().cloned();
+    let head = edge.head(request.head(), activity.as_ref(), id);
     let has_place = activity.as_ref().is_none_or(Activity::has_place);
     let payload = payload.into_inner();
     let mut response = pipeline::serve(&edge.gateway, head, payload, activity).await;

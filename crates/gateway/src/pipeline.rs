@@ -533,6 +533,7 @@ impl<'g> Exchange<'g> {
             source: head.source,
             now_ms: unix_ms(self.gateway.service.clock().now()),
             secure: head.secure,
+            tls_version: head.tls_version,
             user_agent: text("user-agent"),
             referer: text("referer"),
             ..CallerFacts::system("", 0)

@@ -37,14 +37,23 @@ pub struct Head {
     pub forwarded: bool,
     /// TLS reached us, or a trusted proxy.
     pub secure: bool,
+    /// Of the client's own connection; of one to a proxy nothing is known.
+    pub tls_version: Option<&'static str>,
     /// HTTP tells where the body ends.
     pub framed: bool,
     /// All header lines together are longer than allowed.
     pub too_large: bool,
 }
 
+/// What protects the connection.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tls {
+    pub secure: bool,
+    pub version: Option<&'static str>,
+}
+
 impl Head {
-    pub fn new(head: &RequestHead, secure: bool, settings: &Settings, id: RequestId) -> Self {
+    pub fn new(head: &RequestHead, tls: Tls, settings: &Settings, id: RequestId) -> Self {
         let text = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
         let peer = head.peer_addr.map(|address| address.ip().to_canonical());
         let trusted = peer.is_some_and(|peer| contains(&settings.trusted_proxies, peer));
@@ -68,7 +77,8 @@ impl Head {
             host,
             source,
             forwarded: names.iter().any(|name| head.headers.contains_key(*name)),
-            secure: proto.map_or(secure, |list| is_https(&list)),
+            secure: proto.map_or(tls.secure, |list| is_https(&list)),
+            tls_version: tls.version.filter(|_| !trusted),
             framed: head.version == Version::HTTP_2
                 || head.headers.contains_key("content-length")
                 || head.headers.contains_key("transfer-encoding"),

@@ -48,6 +48,8 @@ struct State {
     in_turn: Cell<bool>,
     /// The body that the connection sends itself.
     outgoing: Cell<Option<Box<Outgoing>>>,
+    /// `None` without TLS.
+    tls_version: Cell<Option<&'static str>>,
     /// `None` in tests.
     guest: Option<Guest>,
 }
@@ -79,6 +81,15 @@ impl Activity {
     /// Whether the connection can send the body of an answer itself.
     pub fn takes_bodies(&self) -> bool {
         self.0.in_turn.get()
+    }
+
+    /// As conditions name it, such as `1.3`; `None` without TLS.
+    pub fn tls_version(&self) -> Option<&'static str> {
+        self.0.tls_version.get()
+    }
+
+    pub(super) fn set_tls_version(&self, version: Option<&'static str>) {
+        self.0.tls_version.set(version);
     }
 
     pub(super) fn outgoing(&self) -> &Cell<Option<Box<Outgoing>>> {
