@@ -3,10 +3,10 @@
 use std::fmt;
 use std::fs::File;
 use std::io;
-use std::mem;
 use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -65,11 +65,9 @@ impl Unchanged {
     }
 }
 
-// The fields have other types on other platforms.
-#[allow(clippy::useless_conversion, clippy::unnecessary_fallible_conversions)]
 fn stamp(file: &File) -> Option<Stamp> {
-    let about = rustix::fs::fstat(file).ok()?;
-    Some((about.st_ctime.try_into().ok()?, about.st_ctime_nsec.try_into().ok()?))
+    let about = file.metadata().ok()?;
+    Some((about.ctime(), about.ctime_nsec()))
 }
 
 /// Checked bytes of a blob: in memory, or where the kernel has them, or both. For the kernel to
@@ -88,22 +86,16 @@ enum Memory {
         skipped: usize,
         load: Load,
     },
-    Loading {
-        length: usize,
-        skipped: usize,
-        bytes: BoxFuture<'static, Result<Bytes>>,
-    },
 }
 
 /// Reads the bytes of a piece again, and checks them.
-pub(crate) type Load = Box<dyn FnOnce() -> BoxFuture<'static, Result<Bytes>> + Send>;
+pub(crate) type Load = BoxFuture<'static, Result<Bytes>>;
 
 impl fmt::Debug for Memory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (name, length) = match self {
             Self::Here(bytes) => ("Here", bytes.len()),
             Self::Elsewhere { length, .. } => ("Elsewhere", *length),
-            Self::Loading { length, .. } => ("Loading", *length),
         };
         f.debug_tuple(name).field(&length).finish()
     }
@@ -140,7 +132,7 @@ impl Piece {
     pub fn len(&self) -> usize {
         match &self.memory {
             Memory::Here(bytes) => bytes.len(),
-            Memory::Elsewhere { length, .. } | Memory::Loading { length, .. } => *length,
+            Memory::Elsewhere { length, .. } => *length,
         }
     }
 
@@ -167,25 +159,15 @@ impl Piece {
     /// # Errors
     /// As [`Self::into_bytes`]; the piece is empty then.
     pub fn poll_bytes(&mut self, context: &mut Context<'_>) -> Poll<Result<Bytes>> {
-        loop {
-            self.memory = match mem::replace(&mut self.memory, Memory::Here(Bytes::new())) {
-                Memory::Here(bytes) => {
-                    self.memory = Memory::Here(bytes.clone());
-                    return Poll::Ready(Ok(bytes));
-                }
-                Memory::Elsewhere { length, skipped, load } => {
-                    self.kept = None;
-                    Memory::Loading { length, skipped, bytes: load() }
-                }
-                Memory::Loading { length, skipped, mut bytes } => match bytes.poll_unpin(context) {
-                    Poll::Ready(read) => Memory::Here(read?.split_off(skipped)),
-                    Poll::Pending => {
-                        self.memory = Memory::Loading { length, skipped, bytes };
-                        return Poll::Pending;
-                    }
-                },
+        let read = match &mut self.memory {
+            Memory::Here(bytes) => Ok(bytes.clone()),
+            Memory::Elsewhere { skipped, load, .. } => {
+                self.kept = None;
+                ready!(load.poll_unpin(context)).map(|mut bytes| bytes.split_off(*skipped))
             }
-        }
+        };
+        self.memory = Memory::Here(read.as_ref().map_or_else(|_| Bytes::new(), Bytes::clone));
+        Poll::Ready(read)
     }
 
     /// Whether [`Self::send`] can do anything. Else the bytes are to be sent.
@@ -198,7 +180,7 @@ impl Piece {
         let count = count.min(self.len());
         match &mut self.memory {
             Memory::Here(bytes) => drop(bytes.split_to(count)),
-            Memory::Elsewhere { length, skipped, .. } | Memory::Loading { length, skipped, .. } => {
+            Memory::Elsewhere { length, skipped, .. } => {
                 *length -= count;
                 *skipped += count;
             }
@@ -266,8 +248,8 @@ mod tests {
 
     /// A piece of all digits that only the kernel has; read again it is letters.
     fn known(file: &Unchanged) -> Piece {
-        let load = || async { Ok(Bytes::from_static(b"abcdefghij")) }.boxed();
-        Piece::known(10, kept(file, 0), Box::new(load))
+        let load = async { Ok(Bytes::from_static(b"abcdefghij")) }.boxed();
+        Piece::known(10, kept(file, 0), load)
     }
 
     #[tokio::test(start_paused = true)]

@@ -197,14 +197,14 @@ impl BlobReader {
         let kept = Kept::new(file, chunk_offset(chunk) + (bytes.start - start), checked);
         let length = usize::try_from(bytes.end - bytes.start).ok()?;
         let (inner, location) = (Arc::clone(&self.inner), Arc::clone(&self.location));
-        let load = move || async move {
+        let load = async move {
             let mut reader = Self::new(inner, location, bytes);
             let nothing = Err(Error::InvalidRange);
             reader.next().await.unwrap_or(nothing)
         };
         self.chunks.start += 1;
         self.position = (chunk + 1) * CHUNK_BYTES as u64;
-        Some(Piece::known(length, kept, Box::new(move || load().boxed())))
+        Some(Piece::known(length, kept, load.boxed()))
     }
 
     /// The copy that is asked first, and its file, if the kernel can send from that.

@@ -83,17 +83,18 @@ impl Outgoing {
     fn poll(&mut self, io: &mut impl Transport, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.begun = true;
         while self.end.is_none() {
-            if let Some(piece) = &mut self.piece {
-                let sent = ready!(poll_piece(piece, io, context))?;
-                self.piece = None;
-                if let Err(error) = sent {
+            let sent = match &mut self.piece {
+                Some(piece) => ready!(poll_piece(piece, io, context))?,
+                None => Ok(()),
+            };
+            self.piece = None;
+            let next = match sent {
+                Ok(()) => ready!(self.pieces.as_mut().poll_next(context)).transpose(),
+                Err(error) => {
                     tracing::error!(%error, "an answer broke off");
-                    self.end = Some(Err(error));
-                    context.waker().wake_by_ref();
-                    break;
+                    Err(error)
                 }
-            }
-            let next = ready!(self.pieces.as_mut().poll_next(context)).transpose();
+            };
             let wrong = || service::Error::new(Condition::Internal, "The length is wrong.");
             self.end = match next {
                 Ok(Some(piece)) => {
