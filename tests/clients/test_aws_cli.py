@@ -147,3 +147,30 @@ def test_s3api_lists_copies_and_deletes_many(store):
     many = json.dumps({"Objects": [{"Key": "a"}, {"Key": "d"}]})
     done = json.loads(tools.aws("s3api", "delete-objects", *where, "--delete", many))
     assert len(done["Deleted"]) == 2
+
+
+def test_s3api_tags_and_copies_that_keep_them(store):
+    tools, url = store
+    bucket = ("--bucket", url[5:])
+    source = some_file(tools.home / "f", 9 * MIB)
+    tools.aws("s3", "cp", source, f"{url}/k", "--no-progress")
+    tagging = "TagSet=[{Key=team,Value=blue},{Key=é,Value=x y}]"
+    tools.aws("s3api", "put-object-tagging", *bucket, "--key", "k", "--tagging", tagging)
+
+    def tags(key):
+        shown = json.loads(tools.aws("s3api", "get-object-tagging", *bucket, "--key", key))
+        return {tag["Key"]: tag["Value"] for tag in shown["TagSet"]}
+
+    assert tags("k") == {"team": "blue", "é": "x y"}
+    # One request for a small object, parts and a request for the tags for a large one.
+    tools.aws("s3", "cp", f"{url}/k", f"{url}/copy", "--no-progress")
+    assert tags("copy") == {"team": "blue", "é": "x y"}
+    tools.aws("s3api", "put-object", *bucket, "--key", "put", "--tagging", "a=1&b=2")
+    assert tags("put") == {"a": "1", "b": "2"}
+    tools.aws("s3api", "delete-object-tagging", *bucket, "--key", "put")
+    assert tags("put") == {}
+    tools.aws("s3api", "put-bucket-tagging", *bucket, "--tagging", "TagSet=[{Key=a,Value=1}]")
+    shown = json.loads(tools.aws("s3api", "get-bucket-tagging", *bucket))
+    assert shown["TagSet"] == [{"Key": "a", "Value": "1"}]
+    tools.aws("s3api", "delete-bucket-tagging", *bucket)
+    assert "NoSuchTagSet" in tools.aws("s3api", "get-bucket-tagging", *bucket, fails=True)

@@ -124,3 +124,20 @@ def test_what_aws_put_ossutil_reads(ossutil, tools, url, bucket):
     tools.aws("s3", "cp", source, f"s3://{bucket}/dir/ä", "--no-progress")
     ossutil("cp", f"{url}/dir/ä", tools.home / "back")
     assert sha256_of(tools.home / "back") == sha256_of(source)
+
+
+def test_tags_are_set_shown_and_removed(ossutil, tools, url):
+    source = some_file(tools.home / "f", 10)
+    ossutil("cp", source, f"{url}/k", "--tagging", "abc=1&b=2")
+    shown = ossutil("object-tagging", "--method", "get", f"{url}/k")
+    assert re.search(r'"abc"\s+"1"', shown) and re.search(r'"b"\s+"2"', shown), shown
+    ossutil("object-tagging", "--method", "put", f"{url}/k", "c#3")
+    shown = ossutil("object-tagging", "--method", "get", f"{url}/k")
+    assert re.search(r'"c"\s+"3"', shown) and '"abc"' not in shown, shown
+    ossutil("object-tagging", "--method", "delete", f"{url}/k")
+    assert '"c"' not in ossutil("object-tagging", "--method", "get", f"{url}/k")
+    ossutil("bucket-tagging", "--method", "put", url, "team#blue", "x#1")
+    shown = ossutil("bucket-tagging", "--method", "get", url)
+    assert "team" in shown and "blue" in shown, shown
+    ossutil("bucket-tagging", "--method", "delete", url)
+    assert "team" not in ossutil("bucket-tagging", "--method", "get", url)

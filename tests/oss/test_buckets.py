@@ -181,7 +181,7 @@ def test_a_document_with_a_default_answers_it(endpoint, bucket, name):
     assert reply.status == 200 and EMPTY[name] in reply.body, reply
 
 
-@pytest.mark.parametrize("name", ["encryption", "lifecycle", "website", "tagging"])
+@pytest.mark.parametrize("name", ["encryption", "lifecycle", "website"])
 def test_putting_a_document_is_not_implemented(endpoint, bucket, name):
     reply = oss_request(endpoint, "PUT", f"/{bucket}/?{name}", body=b"<X/>")
     is_refused(reply, 501, "NotImplemented")

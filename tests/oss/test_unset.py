@@ -38,7 +38,6 @@ DEFAULT = {
     "get_bucket_request_payment": ("payer", "BucketOwner"),
     "get_bucket_resource_group": ("resource_group_id", ""),
     "get_bucket_storage_capacity": ("storage_capacity", -1),
-    "get_bucket_tagging": ("tag_set.tagging_rule", {}),
     "list_bucket_cname": ("cname", []),
     "list_bucket_inventory_configurations": ("inventory_configurations", []),
     "list_bucket_style": ("styles", []),
@@ -49,7 +48,6 @@ REMOVABLE = (
     "delete_bucket_inventory_configuration",
     "delete_bucket_lifecycle",
     "delete_bucket_logging",
-    "delete_bucket_tagging",
     "delete_bucket_website",
 )
 
@@ -93,14 +91,3 @@ def test_a_document_of_an_object_is_not_there(oss, call, name):
     oss.put_object("k", b"1")
     with refused(400, "InvalidRequest"):
         call(name, key="k")
-
-
-def test_a_document_of_an_object_has_its_default(oss, call):
-    oss.put_object("k", b"1")
-    assert call("get_object_tagging", key="k").tag_set.tagging_rule == {}
-
-
-def test_deleting_a_document_of_an_object_changes_nothing(oss, call):
-    oss.put_object("k", b"1")
-    assert call("delete_object_tagging", key="k").status == 204
-    assert oss.get_object("k").read() == b"1"

@@ -47,6 +47,9 @@ def asks(client, bucket) -> dict:
         "attributes": lambda: client.get_object_attributes(**named, ObjectAttributes=["ETag"]),
         "acl": lambda: client.get_object_acl(**named),
         "set-acl": lambda: client.put_object_acl(**named, ACL="private"),
+        "tags": lambda: client.get_object_tagging(**named),
+        "set-tags": lambda: client.put_object_tagging(**named, Tagging={"TagSet": []}),
+        "remove-tags": lambda: client.delete_object_tagging(**named),
     }
 
 
@@ -111,6 +114,10 @@ def test_owning_an_object_is_no_right_to_replace_or_remove_it(s3, s3_other, shar
     s3.delete_bucket_policy(Bucket=shared)
     assert s3_other.get_object(Bucket=shared, Key="k")["Body"].read() == b"1"
     s3_other.put_object_acl(Bucket=shared, Key="k", ACL="bucket-owner-read")
+    tagging = {"TagSet": [{"Key": "a", "Value": "1"}]}
+    s3_other.put_object_tagging(Bucket=shared, Key="k", Tagging=tagging)
+    assert s3_other.get_object_tagging(Bucket=shared, Key="k")["TagSet"] == tagging["TagSet"]
+    s3_other.delete_object_tagging(Bucket=shared, Key="k")
     for refuse in (
         lambda: s3_other.put_object(Bucket=shared, Key="k", Body=b"2"),
         lambda: s3_other.delete_object(Bucket=shared, Key="k"),

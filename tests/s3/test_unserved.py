@@ -15,7 +15,6 @@ UNSET = {
     "lifecycle": "NoSuchLifecycleConfiguration",
     "object-lock": "ObjectLockConfigurationNotFoundError",
     "replication": "ReplicationConfigurationNotFoundError",
-    "tagging": "NoSuchTagSet",
     "website": "NoSuchWebsiteConfiguration",
 }
 EMPTY = {
@@ -28,7 +27,6 @@ REMOVABLE = (
     "encryption",
     "lifecycle",
     "replication",
-    "tagging",
     "website",
 )
 NAMED = ("analytics&id=x", "inventory&id=x", "metrics&id=x", "intelligent-tiering&id=x")
@@ -113,15 +111,6 @@ def test_select_is_not_implemented(s3, endpoint, bucket):
     is_refused(s3_request(endpoint, "POST", target, body=b"<X/>"), 501, "NotImplemented")
 
 
-def test_an_object_has_no_tags_and_cannot_get_any_yet(s3, endpoint, bucket):
-    s3.put_object(Bucket=bucket, Key="k", Body=b"1")
-    assert s3.get_object_tagging(Bucket=bucket, Key="k")["TagSet"] == []
-    target = f"/{bucket}/k?tagging"
-    body = b"<Tagging><TagSet><Tag><Key>a</Key><Value>1</Value></Tag></TagSet></Tagging>"
-    is_refused(s3_request(endpoint, "PUT", target, body=body), 501, "NotImplemented")
-    assert s3.get_object(Bucket=bucket, Key="k")["Body"].read() == b"1"
-
-
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -129,7 +118,6 @@ def test_an_object_has_no_tags_and_cannot_get_any_yet(s3, endpoint, bucket):
         ("x-amz-server-side-encryption-customer-algorithm", "AES256"),
         ("x-amz-object-lock-mode", "GOVERNANCE"),
         ("x-amz-object-lock-legal-hold", "ON"),
-        ("x-amz-tagging", "a=1"),
         ("x-amz-write-offset-bytes", "0"),
     ],
 )

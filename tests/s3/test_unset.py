@@ -12,7 +12,6 @@ UNSET = {
     "get_bucket_lifecycle_configuration": "NoSuchLifecycleConfiguration",
     "get_bucket_metrics_configuration": "NoSuchConfiguration",
     "get_bucket_replication": "ReplicationConfigurationNotFoundError",
-    "get_bucket_tagging": "NoSuchTagSet",
     "get_bucket_website": "NoSuchWebsiteConfiguration",
     "get_object_lock_configuration": "ObjectLockConfigurationNotFoundError",
 }
@@ -36,7 +35,6 @@ REMOVABLE = (
     "delete_bucket_lifecycle",
     "delete_bucket_metrics_configuration",
     "delete_bucket_replication",
-    "delete_bucket_tagging",
     "delete_bucket_website",
 )
 NAMED = ("analytics", "intelligent_tiering", "inventory", "metrics")
@@ -78,14 +76,3 @@ def test_a_document_of_an_object_is_not_there(s3, call, bucket, name):
     s3.put_object(Bucket=bucket, Key="k", Body=b"1")
     with refused(400, "InvalidRequest"):
         call(name, Key="k")
-
-
-def test_a_document_of_an_object_has_its_default(s3, call, bucket):
-    s3.put_object(Bucket=bucket, Key="k", Body=b"1")
-    assert call("get_object_tagging", Key="k")["TagSet"] == []
-
-
-def test_deleting_a_document_of_an_object_changes_nothing(s3, call, bucket):
-    s3.put_object(Bucket=bucket, Key="k", Body=b"1")
-    call("delete_object_tagging", Key="k")
-    assert s3.get_object(Bucket=bucket, Key="k")["Body"].read() == b"1"

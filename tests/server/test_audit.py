@@ -15,6 +15,7 @@ from harness.totp import Device
 
 
 CORS_RULE = {"AllowedMethods": ["GET"], "AllowedOrigins": ["https://here.example"]}
+TAG = {"Key": "team", "Value": "blue"}
 
 
 def trail(server: Server, *arguments) -> list[dict]:
@@ -60,6 +61,7 @@ def test_each_change_is_told_of_without_secrets(special_server):
         s3.put_bucket_acl(Bucket="bkt", ACL="public-read")
         s3.put_bucket_ownership_controls(Bucket="bkt", OwnershipControls=rules)
         s3.put_bucket_cors(Bucket="bkt", CORSConfiguration={"CORSRules": [CORS_RULE]})
+        s3.put_bucket_tagging(Bucket="bkt", Tagging={"TagSet": [TAG]})
         s3.put_bucket_versioning(Bucket="bkt", VersioningConfiguration={"Status": "Enabled"})
         s3.put_bucket_policy(Bucket="bkt", Policy=text)
         s3.create_bucket(Bucket="bkt")
@@ -91,6 +93,7 @@ def test_each_change_is_told_of_without_secrets(special_server):
         ("s3:PutBucketOwnershipControls", "bkt"),
         ("s3:PutBucketAcl", "bkt"),
         ("s3:PutBucketCORS", "bkt"),
+        ("s3:PutBucketTagging", "bkt"),
         ("s3:PutBucketVersioning", "bkt"),
         ("s3:PutBucketPolicy", "bkt"),
         ("s3:DeleteBucketPolicy", "bkt"),
@@ -111,8 +114,9 @@ def test_each_change_is_told_of_without_secrets(special_server):
     assert details[9]["Status"] == "Inactive"
     grants = [it["value"] for it in entries[12]["details"]]
     assert grants == ["2", "READ AllUsers", f"FULL_CONTROL {OWNER.identity}"]
-    assert details[13] == {"Rules": "1"} and details[14] == {"Status": "Enabled"}
-    assert details[15] == {"Statements": "1", "Sha256": sha256(text.encode()).hexdigest()}
+    assert details[13] == {"Rules": "1"} and details[14] == {"Tags": "team=blue"}
+    assert details[15] == {"Status": "Enabled"}
+    assert details[16] == {"Statements": "1", "Sha256": sha256(text.encode()).hexdigest()}
     whole = json.dumps(trail(server))
     for secret in (keys["SecretAccessKey"], made["keys"][0]["secret_key"], ROOT.secret_key):
         assert secret not in whole

@@ -6,7 +6,6 @@ use model::policy::{Key, Signature};
 use crate::{
     address::Address,
     dialect::Dialect,
-    encoding::query_pairs,
     signature::{Scheme, Verified},
     wire::Query,
 };
@@ -42,13 +41,6 @@ pub fn request(
         }
     }
     facts
-}
-
-/// The tags the request wants to set.
-pub fn tags(dialect: Dialect, headers: &HeaderMap) -> Vec<(String, String)> {
-    let value = headers.get(format!("{}tagging", dialect.header_prefix()));
-    let text = value.and_then(|value| value.to_str().ok()).unwrap_or_default();
-    query_pairs(text).unwrap_or_default().into_iter().filter(|(name, _)| !name.is_empty()).collect()
 }
 
 /// How the request was signed.

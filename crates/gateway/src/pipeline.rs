@@ -350,7 +350,6 @@ impl<'g> Exchange<'g> {
         let mut caller = self.caller(signer);
         let facts = &mut caller.facts;
         facts.request = facts::request(self.dialect, &address, &query, &headers);
-        facts.request_tags = facts::tags(self.dialect, &headers);
         facts.signature = verified.as_ref().map(|it| facts::signature(it, facts.now_ms));
         let owner = |suffix: &str| {
             let value = headers.get(format!("{}{suffix}", self.dialect.header_prefix()))?;
@@ -491,7 +490,6 @@ impl<'g> Exchange<'g> {
         let facts = &mut request.caller.facts;
         facts.request =
             facts::request(self.dialect, &request.address, &request.query, &request.headers);
-        facts.request_tags = facts::tags(self.dialect, &request.headers);
         facts.signature = signed.as_ref().map(|it| facts::form_signature(it, facts.now_ms));
         request.verified = signed;
         let expected = Expected::read(&request.headers, self.dialect, &Binding::Unsigned)?;

@@ -32,7 +32,6 @@ use crate::{
     signature::{Payload, Refusal, Verified},
 };
 
-#[cfg(test)]
 pub use document::parse as parse_document;
 pub use entry::{Entry, Handler, WireOperation, entry};
 pub use hoisted::hoisted;

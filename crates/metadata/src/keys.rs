@@ -220,6 +220,7 @@ pub fn document(bucket: BucketId, kind: DocumentKind) -> Vec<u8> {
         DocumentKind::Policy => 0,
         DocumentKind::Cors => 1,
         DocumentKind::Referer => 2,
+        DocumentKind::Tags => 3,
     };
     join(DOCUMENT, &[&bucket.0.to_be_bytes(), &[kind]])
 }

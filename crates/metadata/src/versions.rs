@@ -10,6 +10,7 @@ use model::{
     limits::COMMIT_TRIES_MAX,
     names::{AccountId, ObjectKey, VersionId, VersionSelector},
     records::{Bucket, Garbage, ObjectData, Version, Versioning},
+    tags::Tags,
 };
 
 use crate::{
@@ -30,6 +31,7 @@ pub struct NewVersion<'a> {
     /// The object's content.
     pub content: Option<NamedContent<'a>>,
     pub acl: Option<&'a Acl>,
+    pub tags: Option<&'a Tags>,
     pub now_ms: i64,
 }
 
@@ -291,6 +293,7 @@ impl Metadata {
             object: new.object.cloned(),
             owner: new.owner.clone(),
             acl: new.acl.cloned(),
+            tags: new.tags.cloned().unwrap_or_default(),
         }
     }
 
@@ -373,6 +376,47 @@ impl Metadata {
         }
         draft.add(keys::references(object.content), 1);
         Ok(())
+    }
+
+    /// Changes what is said of one version, which stays what it is besides.
+    ///
+    /// - `change`: what it is to be, of the version as it is in that very commit.
+    ///
+    /// # Errors
+    /// [`Condition::NoSuchKey`], [`Condition::MethodNotAllowed`] for a delete marker,
+    /// [`Condition::NoSuchBucket`], and what `change` says.
+    pub async fn change_version(
+        &self,
+        known: &Bucket,
+        key: &ObjectKey,
+        selector: VersionSelector,
+        change: impl Fn(&Bucket, Version) -> Result<Version, Condition>,
+    ) -> Result<Version> {
+        self.transact(async || {
+            let mut draft = Draft::default();
+            let bucket = self.rebind(&mut draft, known).await?;
+            let version = self.version(&bucket, key, selector).await?;
+            let version = version.ok_or(Condition::NoSuchKey)?;
+            if version.object.is_none() {
+                return Err(Condition::MethodNotAllowed.into());
+            }
+            let current = keys::current(bucket.id, key.as_str().as_bytes());
+            let history = keys::history(bucket.id, key, version.id.order);
+            for row in [current, history.clone()] {
+                let found = self.record::<Version>(&row).await?;
+                if let Some((found, guard)) = found.filter(|(found, _)| found.id == version.id) {
+                    let changed = change(&bucket, found)?;
+                    draft.expect(&guard);
+                    draft.put(row, &changed);
+                    return Ok(Try::Commit(draft, changed));
+                }
+            }
+            // It moved meanwhile: this fails if it is in the history now, and the next try finds
+            // it, or that it is gone.
+            draft.expect_row(&history, None);
+            Ok(Try::Commit(draft, version))
+        })
+        .await
     }
 
     /// Removes one version for good. `decide` sees it, if it is there.

@@ -57,6 +57,7 @@ pub enum Condition {
     InvalidRequest,
     InvalidSecurityToken,
     InvalidStorageClass,
+    InvalidTag,
     InvalidUri,
     KeyTooLong,
     MalformedForm,

@@ -16,6 +16,7 @@ pub mod policy;
 pub mod preconditions;
 pub mod records;
 pub mod referer;
+pub mod tags;
 pub mod totp;
 
 pub use condition::Condition;

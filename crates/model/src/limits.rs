@@ -53,8 +53,6 @@ pub const PRESIGN_SECONDS_MAX: i64 = 7 * 24 * 3600;
 pub const PARTS_PER_ROW: usize = 250;
 /// Tries of an optimistic commit before the client is asked to come back.
 pub const COMMIT_TRIES_MAX: u32 = 64;
-/// Tags of an object. Source: S3 PutObjectTagging, the same in OSS.
-pub const TAGS_MAX: usize = 10;
 /// Longest bucket policy. Source: S3 "Bucket policies".
 pub const POLICY_BYTES_MAX_AWS: usize = 20 * 1024;
 /// Longest bucket policy in the language of OSS. Source: OSS PutBucketPolicy.

@@ -7,6 +7,7 @@ use crate::{
     checksums::Algorithm,
     entities::NamedEntity,
     names::{AccountId, BucketId, BucketName, ContentId, ObjectKey, UploadId, VersionId},
+    tags::Tags,
 };
 
 /// Somebody who owns buckets.
@@ -159,6 +160,8 @@ pub enum DocumentKind {
     Cors,
     #[n(2)]
     Referer,
+    #[n(3)]
+    Tags,
 }
 
 /// That a document is set, and which one.
@@ -329,6 +332,8 @@ pub struct Version {
     /// Who is let at it besides; `None` leaves it to the bucket.
     #[n(5)]
     pub acl: Option<Acl>,
+    #[cbor(n(6), skip_if = "Tags::is_empty")]
+    pub tags: Tags,
 }
 
 impl Version {
@@ -402,6 +407,9 @@ pub struct Upload {
     /// `None` if an earlier version began it, which did not note that.
     #[n(10)]
     pub initiator: Option<Initiator>,
+    /// The object's, once it is made.
+    #[cbor(n(11), skip_if = "Tags::is_empty")]
+    pub tags: Tags,
 }
 
 /// Who began an upload.

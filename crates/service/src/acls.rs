@@ -16,7 +16,7 @@ use model::{
 use crate::{
     Caller, Error, Need, Operation, Permit, Result, Service,
     audit::acl_details,
-    objects::{Target, read},
+    objects::{Target, Versioned, read},
 };
 
 pub struct GetBucketAcl {
@@ -66,12 +66,6 @@ pub enum ShownGrantee {
 /// The list of a version, and which one that is.
 pub struct ObjectAcl {
     pub acl: ShownAcl,
-    pub version: Version,
-    pub versioning: Versioning,
-}
-
-/// The version whose list was set.
-pub struct AclSet {
     pub version: Version,
     pub versioning: Versioning,
 }
@@ -336,7 +330,7 @@ impl Operation for GetObjectAcl {
 }
 
 impl Operation for PutObjectAcl {
-    type Output = AclSet;
+    type Output = Versioned;
 
     fn needs(&self) -> Vec<Need<'_>> {
         Need::target(self.target.action(Action::PutObjectAcl), &self.target)
@@ -348,15 +342,14 @@ impl Operation for PutObjectAcl {
         let owner = bucket.other_owner(&version).unwrap_or(&bucket.owner);
         let acl = service.understand(bucket, owner, &self.acl, Of::Object).await?;
         service.check_acl(bucket, acl.as_ref()).await?;
-        let decide = |bucket: &Bucket, as_it_is: &Version| {
+        let change = |bucket: &Bucket, as_it_is: Version| {
             check(bucket, acl.as_ref())?;
-            // Another one took its place: nobody was asked about that.
-            let same = as_it_is.id == version.id;
-            if same { Ok(acl.clone()) } else { Err(Condition::SlowDown) }
+            permit.check_same(&self.target, &version, &as_it_is)?;
+            Ok(Version { acl: acl.clone(), ..as_it_is })
         };
         let Target { key, version: selector, .. } = &self.target;
-        let version = service.metadata.set_object_acl(bucket, key, *selector, decide).await?;
-        Ok(AclSet { version, versioning: bucket.versioning })
+        let version = service.metadata.change_version(bucket, key, *selector, change).await?;
+        Ok(Versioned { version, versioning: bucket.versioning })
     }
 }
 

@@ -12,7 +12,7 @@ use model::{
     records::{Account, Bucket, Versioning},
 };
 
-use crate::{Error, Need, Operation, Permit, Result, Service, audit::acl_details};
+use crate::{Error, Need, Operation, Permit, Result, Service, audit::acl_details, tags::WantedTag};
 
 pub use metadata::Usage;
 
@@ -23,6 +23,8 @@ pub struct ListBuckets {
     pub after: String,
     /// Most entries wanted.
     pub limit: usize,
+    /// Only those of a page that have such a tag.
+    pub tag: Option<WantedTag>,
 }
 
 pub struct BucketPage {
@@ -104,9 +106,18 @@ impl Operation for ListBuckets {
     async fn run(self, permit: Permit<'_, Self>, service: &Arc<Service>) -> Result<Self::Output> {
         let owner = permit.caller().account.clone().ok_or(Condition::AccessDenied)?;
         let metadata = &service.metadata;
-        let (buckets, more) =
+        let (mut buckets, more) =
             metadata.buckets(&owner.id, &self.prefix, &self.after, self.limit).await?;
         let next = buckets.last().filter(|_| more).map(|bucket| bucket.name.to_string());
+        if let Some(wanted) = &self.tag {
+            let mut tagged = Vec::new();
+            for bucket in buckets {
+                if wanted.is_among(&service.bucket_tags(&bucket).await?) {
+                    tagged.push(bucket);
+                }
+            }
+            buckets = tagged;
+        }
         Ok(BucketPage { owner, buckets, next })
     }
 }

@@ -60,6 +60,8 @@ pub struct Explanation {
     pub grants: Vec<GrantTold>,
     /// What no grant changes.
     pub obstacle: Option<Decision>,
+    /// A policy asked for the tags of the object, so that what it came to tells of them.
+    pub tells_tags: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -82,6 +84,8 @@ pub struct StatementTold {
     pub effect: Effect,
     /// The key of the condition that keeps it from applying.
     pub unmet: Option<String>,
+    /// It asks for the tags of the object.
+    pub asks_tags: bool,
     /// It decided.
     pub decisive: bool,
 }
@@ -135,6 +139,7 @@ impl Explanation {
             facts,
             grants: grants.collect(),
             obstacle: remedy.obstacle,
+            tells_tags: layers.ask_object_tags(context.action),
             resource: Some(cut(resource)),
             who: Asker::of(caller),
         }
@@ -157,6 +162,7 @@ impl Explanation {
             facts: Vec::new(),
             grants: Vec::new(),
             obstacle: None,
+            tells_tags: false,
         }
     }
 
@@ -168,11 +174,18 @@ impl Explanation {
         let account = caller.account_id();
         let is = |whose: &Option<AccountId>| account.is_some() && whose.as_ref() == account;
         let (owns, asked) = (is(&self.owner), is(&self.who.account));
-        if caller.facts.root || owns && asked {
+        if caller.facts.root {
             return Some(self);
         }
         if !owns && !asked {
             return None;
+        }
+        let tags_owner = self.object_owner.as_ref().or(self.owner.as_ref());
+        if self.tells_tags && tags_owner != account {
+            self = self.without_tags();
+        }
+        if owns && asked {
+            return Some(self);
         }
         self.statements.retain(|it| it.layer.is_of_resource() == owns);
         self.facts.retain(|it| it.layer.is_of_resource() == owns);
@@ -189,6 +202,20 @@ impl Explanation {
         }
         self.obstacle = self.obstacle.map(|it| if owns { it } else { vague(it) });
         Some(self)
+    }
+
+    /// It, but for all that the tags of the object have led to: for whoever they do not belong to.
+    /// Whoever wrote the policy could learn them from that.
+    fn without_tags(mut self) -> Self {
+        self.statements.retain(|it| !it.asks_tags);
+        self.statements.iter_mut().for_each(|it| it.decisive = false);
+        self.facts.retain(|it| !matches!(Key::parse(&it.key), Key::ExistingObjectTag(_)));
+        self.grants.clear();
+        self.obstacle = None;
+        if matches!(self.ground, Ground::Decided(_)) {
+            self.ground = Ground::Decided(Decision::NotAllowed(Layer::Resource));
+        }
+        self
     }
 
     /// At most how many bytes of memory it takes.
@@ -248,6 +275,7 @@ fn told(caller: &Caller, resource: &str, decision: Decision, seen: &Seen<'_>) ->
         number: usize::from(place.statement) + 1,
         effect: statement.effect,
         unmet: unmet.map(|key| cut(key.name().into_owned())),
+        asks_tags: statement.asks().any(|key| matches!(key, Key::ExistingObjectTag(_))),
         decisive: decision.layer() == layer && decision.place() == Some(place),
     }
 }

@@ -36,6 +36,7 @@ mod readers;
 pub mod rebuild;
 pub mod referer;
 mod seal;
+pub mod tags;
 mod turns;
 pub mod uploads;
 pub mod workers;

@@ -271,6 +271,7 @@ impl Service {
                 object: Some(&whole.object),
                 content: Some(NamedContent::New(&whole.content)),
                 acl: None,
+                tags: None,
                 now_ms: candidate.begun_ms,
             };
             self.metadata.write_version(bucket, &new, |_, _| Ok(())).await?;

@@ -151,6 +151,8 @@ table! {
         "The provided token is malformed or otherwise invalid.";
     InvalidStorageClass 51: 400 "InvalidStorageClass",
         "The storage class you specified is not valid";
+    InvalidTag 112: 400 "InvalidTag" / "InvalidTagging",
+        "The tag provided was not a valid tag.";
     InvalidUri 52: 400 "InvalidURI",
         "Couldn't parse the specified URI.";
     KeyTooLong 53: 400 "KeyTooLongError" / "InvalidObjectName",

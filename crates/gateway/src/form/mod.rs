@@ -139,7 +139,6 @@ impl Form {
         for (name, text) in &self.fields {
             let name = match (dialect, name.as_str()) {
                 (Dialect::S3, "acl") => "x-amz-acl",
-                (Dialect::S3, "tagging") => "x-amz-tagging",
                 (Dialect::Oss, "x-oss-content-type") => "content-type",
                 (_, name) => name,
             };

@@ -12,14 +12,18 @@ use model::{
 use super::{dialect, parse};
 use crate::{
     dialect::Dialect,
-    operations::{bucket, bucket_versioning, multipart, object_delete},
+    operations::{bucket, bucket_tagging, bucket_versioning, multipart, object_delete},
     wire::WireOperation,
     xml,
 };
 
-/// Reads `body` as the document of one of four operations.
+/// Reads `body` as the document of one of five operations.
 pub fn document(kind: u8, oss: bool, body: &[u8]) -> bool {
     let dialect = dialect(oss);
+    if kind % 16 == 11 {
+        let call = read::<bucket_tagging::Put>(dialect, "PUT", "/bkt?tagging", body);
+        return call.is_some_and(|call| call.tags.as_slice().len() > 1);
+    }
     match kind % 4 {
         0 => read::<object_delete::DeleteMany>(dialect, "POST", "/bkt?delete", body).is_some_and(
             |call| {

@@ -119,8 +119,6 @@ const fn entry(route: Route, answer: Answer) -> Entry {
         (Target::Object, Unset(_) | UnsetAs(..)) => {
             both!("test_a_document_of_an_object_is_not_there")
         }
-        (Target::Object, Document(_)) => both!("test_a_document_of_an_object_has_its_default"),
-        (Target::Object, Deleted) => both!("test_deleting_a_document_of_an_object_changes_nothing"),
         (_, Unset(_) | UnsetAs(..)) => both!("test_a_document_of_a_bucket_is_not_there"),
         (_, Document(_)) => both!("test_a_document_of_a_bucket_has_its_default"),
         (_, Deleted) => both!("test_deleting_a_document_of_a_bucket_changes_nothing"),
@@ -158,10 +156,6 @@ pub static TABLE: &[Entry] = &[
     get("GetBucketWebsite", &["website"], Action::GetBucketWebsite, Unset(Condition::NoWebsite)),
     delete("DeleteBucketWebsite", &["website"], Action::DeleteBucketWebsite, None),
 
-    only(S3, get("GetBucketTagging", &["tagging"],
-        Action::GetBucketTagging, Unset(Condition::NoTags))),
-    named("DeleteBucketTags", delete("DeleteBucketTagging", &["tagging"],
-        Action::PutBucketTagging, Some(Action::DeleteBucketTagging))),
     only(S3, delete("DeleteBucketReplication", &["replication"],
         Action::PutReplicationConfiguration, Some(Action::DeleteBucketReplication))),
     only(S3, get("GetBucketAccelerateConfiguration", &["accelerate"],
@@ -201,7 +195,6 @@ pub static TABLE: &[Entry] = &[
         Action::PutIntelligentTiering, None)),
 
     only(OSS, delete("DeleteBucketLogging", &["logging"], Action::DeleteBucketLogging, None)),
-    only(OSS, get("GetBucketTags", &["tagging"], Action::GetBucketTagging, Document(tagging))),
     only(OSS, get("GetBucketWorm", &["worm"], Action::GetBucketWorm, Unset(Condition::NoWorm))),
     only(OSS, get("GetBucketObjectWormConfiguration", &["objectWorm"], Action::GetBucketObjectLock,
         Unset(Condition::NoObjectLock))),
@@ -236,8 +229,6 @@ pub static TABLE: &[Entry] = &[
     only(OSS, get("ListStyle", &["style"], Action::ListStyle, Document(styles))),
     only(OSS, get("ListLiveChannel", &["live"], Action::ListLiveChannel, Document(live_channels))),
 
-    object("GET", "GetObjectTagging", &["tagging"], Action::GetObjectTagging, Document(tagging)),
-    object("DELETE", "DeleteObjectTagging", &["tagging"], Action::DeleteObjectTagging, Deleted),
     object("GET", "GetObjectRetention", &["retention"], Action::GetObjectRetention, NO_LOCK),
     only(S3, object("GET", "GetObjectLegalHold", &["legal-hold"],
         Action::GetObjectLegalHold, NO_LOCK)),
@@ -272,10 +263,6 @@ fn logging(request: &Request, _: &BucketInfo) -> Bytes {
 
 fn request_payment(request: &Request, _: &BucketInfo) -> Bytes {
     single(request, "RequestPaymentConfiguration", "Payer", "BucketOwner")
-}
-
-fn tagging(request: &Request, _: &BucketInfo) -> Bytes {
-    single(request, "Tagging", "TagSet", "")
 }
 
 fn inventories(request: &Request, _: &BucketInfo) -> Bytes {

@@ -119,6 +119,7 @@ pub(super) mod tests {
         checksums::Algorithm,
         names::{ContentId, VersionId},
         records::{Attributes, Checksum, ChecksumKind},
+        tags::Tags,
     };
 
     use super::*;
@@ -157,6 +158,7 @@ pub(super) mod tests {
             }),
             owner: account().id,
             acl: None,
+            tags: Tags::default(),
         }
     }
 

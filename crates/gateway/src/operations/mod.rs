@@ -15,6 +15,7 @@ pub mod bucket_cors;
 pub mod bucket_ownership;
 mod bucket_policy;
 pub mod bucket_referer;
+pub mod bucket_tagging;
 pub mod bucket_versioning;
 mod checksums;
 mod conditions;
@@ -27,11 +28,13 @@ pub mod object_delete;
 pub mod object_form;
 pub mod object_list;
 pub mod object_read;
+pub mod object_tagging;
 pub mod object_write;
 mod page;
 pub mod refused;
 pub mod service;
 mod storage_class;
+mod tags;
 mod unserved;
 
 use std::sync::LazyLock;
@@ -79,6 +82,9 @@ static SERVED: &[Entry] = &[
     entry::<bucket_policy::Put>(),
     entry::<bucket_referer::Get>(),
     entry::<bucket_referer::Put>(),
+    entry::<bucket_tagging::Delete>(),
+    entry::<bucket_tagging::Get>(),
+    entry::<bucket_tagging::Put>(),
     entry::<bucket_versioning::Get>(),
     entry::<bucket_versioning::Put>(),
 
@@ -104,6 +110,9 @@ static SERVED: &[Entry] = &[
     entry::<object_read::GetMeta>(),
     entry::<object_read::Head>(),
     entry::<object_read::HeadMeta>(),
+    entry::<object_tagging::Delete>(),
+    entry::<object_tagging::Get>(),
+    entry::<object_tagging::Put>(),
     entry::<object_write::Put>(),
 ];
 

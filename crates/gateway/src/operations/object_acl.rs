@@ -1,9 +1,10 @@
 //! `?acl` of an object, or of a version of it.
 
-use model::{policy::Action, records::Versioning};
+use model::policy::Action;
 use service::{
     Ask,
-    acls::{AclSet, GetObjectAcl, ObjectAcl, PutObjectAcl},
+    acls::{GetObjectAcl, ObjectAcl, PutObjectAcl},
+    objects::Versioned,
 };
 
 use super::{acl, answers};
@@ -56,11 +57,9 @@ impl WireOperation for Put {
         Ok(PutObjectAcl { target, acl: acl::wanted(request).await? })
     }
 
-    fn render(request: &Request, AclSet { version, versioning }: AclSet) -> Result<Reply> {
+    fn render(request: &Request, Versioned { version, versioning }: Versioned) -> Result<Reply> {
         let mut reply = wire::empty(200);
-        if versioning != Versioning::Unversioned {
-            reply.add_own(request.dialect, "version-id", version.client_id());
-        }
+        answers::add_read_version(&mut reply, request.dialect, &version, versioning);
         Ok(reply)
     }
 }

@@ -7,7 +7,7 @@ use service::{
 };
 
 use super::{
-    acl, answers, arguments, attributes, checksums, conditions, copy_source, storage_class,
+    acl, answers, arguments, attributes, checksums, conditions, copy_source, storage_class, tags,
     unserved,
 };
 use crate::{
@@ -33,7 +33,7 @@ impl WireOperation for Copy {
     async fn parse(request: &mut Request) -> Result<Self::Call> {
         let (dialect, headers) = (request.dialect, &request.headers);
         unserved::refuse(request)?;
-        replaces(request, "tagging-directive")?;
+        let replace_tags = replaces(request, "tagging-directive")?;
         let replace = replaces(request, "metadata-directive")?;
         let given = attributes::of_request(dialect, headers)?;
         if !replace && given.website_redirect.is_some() {
@@ -52,6 +52,7 @@ impl WireOperation for Copy {
             },
             condition: conditions::of_write(dialect, headers)?,
             acl: acl::of_headers(request)?,
+            tags: replace_tags.then(|| tags::of_headers(request)).transpose()?,
         };
         if storage_class::named(dialect, headers)?.is_none() {
             refuse_no_change(dialect, &copy)?;

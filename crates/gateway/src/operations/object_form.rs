@@ -8,7 +8,7 @@ use service::{
     objects::write::{PutObject, WriteCondition, Written},
 };
 
-use super::{acl, answers, attributes, unserved};
+use super::{acl, answers, attributes, tags, unserved};
 use crate::{
     encoding::encode,
     form,
@@ -60,6 +60,7 @@ impl WireOperation for Post {
             _ => 204,
         };
         let attributes = attributes::of_request(request.dialect, &request.headers)?;
+        let tags = tags::of_form(request, &form)?;
         request.note(Noted { key: key.clone(), status, redirect });
         Ok(PutObject {
             bucket: request.bucket()?,
@@ -67,6 +68,7 @@ impl WireOperation for Post {
             attributes,
             condition: WriteCondition::default(),
             acl: acl::of_form(request)?,
+            tags,
             body: Box::new(form.file),
         })
     }

@@ -206,6 +206,9 @@ fn describe(request: &Request, facts: &ObjectFacts) -> Result<Reply> {
         reply.add(name, value);
     }
     answers::add_read_version(&mut reply, dialect, &facts.version, facts.versioning);
+    if facts.tags_count > 0 {
+        reply.add_own(dialect, "tagging-count", facts.tags_count.to_string());
+    }
     match dialect {
         Dialect::S3 => add_s3(&mut reply, request, facts, object)?,
         Dialect::Oss => add_oss(&mut reply, facts, object),
@@ -292,6 +295,7 @@ mod tests {
             partial,
             parts_count: None,
             part: None,
+            tags_count: 0,
         }
     }
 

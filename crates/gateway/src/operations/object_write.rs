@@ -3,7 +3,7 @@
 use model::policy::Action;
 use service::objects::write::{PutObject, Written};
 
-use super::{acl, answers, attributes, conditions, unserved};
+use super::{acl, answers, attributes, conditions, tags, unserved};
 use crate::wire::{Reply, Request, Result, Route, Target, WireOperation};
 
 /// `PUT /{bucket}/{key}`
@@ -25,6 +25,7 @@ impl WireOperation for Put {
             attributes: attributes::of_request(request.dialect, &request.headers)?,
             condition: conditions::of_write(request.dialect, &request.headers)?,
             acl: acl::of_headers(request)?,
+            tags: tags::of_headers(request)?,
             body: request.body()?,
         })
     }

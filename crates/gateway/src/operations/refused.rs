@@ -63,9 +63,7 @@ pub static TABLE: &[Entry] = &[
         bucket("PUT", "PutBucketLifecycleConfiguration", &["lifecycle"], NOT_KEPT)),
     bucket("PUT", "PutBucketLogging", &["logging"], NOT_KEPT),
     bucket("PUT", "PutBucketRequestPayment", &["requestPayment"], NOT_KEPT),
-    named("PutBucketTags", bucket("PUT", "PutBucketTagging", &["tagging"], NOT_KEPT)),
     bucket("PUT", "PutBucketWebsite", &["website"], NOT_KEPT),
-    object("PUT", "PutObjectTagging", &["tagging"], NOT_KEPT),
     object("PUT", "PutObjectRetention", &["retention"], NOT_KEPT),
     object("POST", "RestoreObject", &["restore"], TO_COME),
 

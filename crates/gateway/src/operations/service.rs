@@ -1,10 +1,10 @@
 //! What is asked of the service as a whole: its buckets, and the regions of OSS.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
-use model::{Condition, limits::BUCKETS_PER_ACCOUNT_MAX, policy::Action};
+use model::{limits::BUCKETS_PER_ACCOUNT_MAX, policy::Action};
 use service::{
-    Error,
     buckets::{BucketPage, DescribeRegions, ListBuckets},
+    tags::WantedTag,
 };
 
 use super::{
@@ -38,16 +38,12 @@ impl WireOperation for List {
         let (after, limit) = match request.dialect {
             Dialect::S3 => (token(request)?, s3_limit(request)?),
             Dialect::Oss => {
-                if request.query.has("tag-key") || request.query.has("tag-value") {
-                    let detail = "Listing buckets by tag is not implemented.";
-                    return Err(Error::new(Condition::NotImplemented, detail));
-                }
                 let marker = request.parameter("marker").unwrap_or_default();
                 let limit = page_limit("max-keys", request.parameter("max-keys"), OSS_ENTRIES)?;
                 (marker.to_owned(), limit as usize)
             }
         };
-        Ok(ListBuckets { prefix, after, limit })
+        Ok(ListBuckets { prefix, after, limit, tag: wanted_tag(request) })
     }
 
     fn render(request: &Request, page: BucketPage) -> Result<Reply> {
@@ -58,6 +54,14 @@ impl WireOperation for List {
         }
         Ok(wire::xml(200, xml.finish()))
     }
+}
+
+/// The tag that OSS lists by, if any.
+fn wanted_tag(request: &Request) -> Option<WantedTag> {
+    let text = |name: &str| request.parameter(name).map(str::to_owned);
+    let wanted = WantedTag { key: text("tag-key"), value: text("tag-value") };
+    let given = wanted.key.is_some() || wanted.value.is_some();
+    (given && request.dialect == Dialect::Oss).then_some(wanted)
 }
 
 fn write_s3(xml: &mut Writer, request: &Request, page: &BucketPage) {

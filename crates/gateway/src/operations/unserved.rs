@@ -10,7 +10,6 @@ const S3_UNSERVED: &[&str] = &[
     "copy-source-server-side-encryption",
     "object-lock-",
     "server-side-encryption",
-    "tagging",
     "write-offset-bytes",
 ];
 
@@ -20,15 +19,11 @@ const OSS_UNSERVED: &[&str] = &[
     "copy-source-server-side-encryption",
     "server-side-data-encryption",
     "server-side-encryption",
-    "tagging",
     "traffic-limit",
 ];
 
 /// OSS parameters that stand for headers.
 const OSS_PARAMETERS: &[&str] = &["callback", "callback-var", "x-oss-traffic-limit"];
-
-/// Names that begin like the above but change nothing here.
-const HARMLESS: &[&str] = &["tagging-count", "tagging-directive"];
 
 /// Refuses a request that carries a header of a function not served.
 ///
@@ -47,7 +42,7 @@ pub fn refuse(request: &Request) -> Result<()> {
         .map(|(name, _)| name.as_str())
         .filter(|name| {
             let own = name.strip_prefix(dialect.header_prefix()).unwrap_or_default();
-            !HARMLESS.contains(&own) && unserved.iter().any(|start| own.starts_with(start))
+            unserved.iter().any(|start| own.starts_with(start))
         })
         .collect();
     named.sort_unstable();
@@ -77,12 +72,10 @@ mod tests {
     #[test]
     fn functions_not_served_are_refused_by_name() {
         for (dialect, header, value) in [
-            (Dialect::S3, "x-amz-tagging", "a=b"),
             (Dialect::S3, "x-amz-server-side-encryption", "AES256"),
             (Dialect::S3, "x-amz-server-side-encryption-customer-key", "x"),
             (Dialect::S3, "x-amz-object-lock-mode", "GOVERNANCE"),
             (Dialect::S3, "x-amz-write-offset-bytes", "0"),
-            (Dialect::Oss, "x-oss-tagging", "a=b"),
             (Dialect::Oss, "x-oss-callback", "e30="),
             (Dialect::Oss, "x-oss-callback-var", "e30="),
             (Dialect::Oss, "x-oss-server-side-encryption", "KMS"),
@@ -108,9 +101,8 @@ mod tests {
         for (dialect, header, value) in [
             (Dialect::S3, "x-amz-acl", "private"),
             (Dialect::S3, "x-amz-grant-full-control", "id=x"),
-            (Dialect::S3, "x-amz-tagging", ""),
+            (Dialect::S3, "x-amz-tagging", "a=b"),
             (Dialect::S3, "x-amz-tagging-directive", "COPY"),
-            (Dialect::S3, "x-oss-tagging", "a=b"),
             (Dialect::Oss, "x-oss-object-acl", "default"),
             (Dialect::Oss, "x-oss-tagging-directive", "REPLACE"),
             (Dialect::Oss, "x-amz-acl", "public-read"),

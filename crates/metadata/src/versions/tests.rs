@@ -13,6 +13,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use model::{
     Condition,
+    acl::Acl,
     audit::AuditEntry,
     environment::Entropy,
     listing::Question,
@@ -20,11 +21,14 @@ use model::{
     records::{
         Account, Attributes, Bucket, Content, Etag, Garbage, ObjectData, Version, Versioning,
     },
+    tags::{Rules, Tags},
 };
 
 use crate::{
     Created, Metadata, NamedContent, NewContent, NewVersion, Scope, StreamedVersion, Usage,
+    codec::{decode, encode},
     engine::memory::Memory,
+    keys,
 };
 
 /// Counts upwards, so that no two draws are alike.
@@ -145,6 +149,7 @@ impl Fixture {
             object: object.as_ref(),
             content: new_content.as_ref().map(NamedContent::New),
             acl: None,
+            tags: None,
             now_ms: self.now_ms,
         };
         let written = self.metadata.write_version(&self.bucket, &new, |_, _| Ok(())).await;
@@ -373,6 +378,7 @@ async fn a_condition_sees_the_object_that_would_be_replaced_and_no_marker() {
             object: None,
             content: None,
             acl: None,
+            tags: None,
             now_ms: 0,
         };
         let decide = |_: &Bucket, existing: Option<&Version>| {
@@ -384,4 +390,32 @@ async fn a_condition_sees_the_object_that_would_be_replaced_and_no_marker() {
         assert!(refused.is_err(), "{script}");
         assert_eq!(fixture.shown().await, before, "{script}: a refusal changes nothing");
     }
+}
+
+#[test]
+fn a_version_without_tags_is_written_as_before_there_were_any() {
+    #[derive(minicbor::Encode)]
+    struct Before {
+        #[n(0)]
+        id: VersionId,
+        #[n(1)]
+        null: bool,
+        #[n(2)]
+        modified_ms: i64,
+        #[n(3)]
+        object: Option<ObjectData>,
+        #[n(4)]
+        owner: AccountId,
+        #[n(5)]
+        acl: Option<Acl>,
+    }
+    let (id, owner) = (VersionId { order: 1, random: 2 }, AccountId::parse("1").expect("an id"));
+    let before = Before { id, null: true, modified_ms: 5, object: None, owner, acl: None };
+    let before = encode(&before);
+    let version: Version = decode(keys::CURRENT, &before).expect("it decodes");
+    assert!(version.tags.is_empty());
+    assert_eq!(encode(&version), before);
+    let tags = Tags::new(vec![("a".to_owned(), "1".to_owned())], &Rules::OF_OBJECT_S3);
+    let tagged = Version { tags: tags.expect("tags"), ..version };
+    assert_eq!(decode::<Version>(keys::CURRENT, &encode(&tagged)).expect("it decodes"), tagged);
 }

@@ -341,6 +341,14 @@ impl Action {
             )
     }
 
+    /// Whether the tags of the object asked for have a say. Who may write in its place or remove it
+    /// does not depend on them.
+    ///
+    /// Source: S3 "Tagging and access control policies".
+    pub const fn sees_object_tags(self) -> bool {
+        self.is_of_object_owner()
+    }
+
     /// The action for a version named by its id instead of the latest one.
     pub const fn of_version(self) -> Self {
         match self {

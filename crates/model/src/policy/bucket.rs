@@ -5,7 +5,7 @@
 use ipnet::IpNet;
 
 use super::{
-    Document, Effect, Statement, Who,
+    Action, Document, Effect, Statement, Who,
     action::Level,
     condition::{Condition, Quantifier, Test},
     keys::Key,
@@ -27,6 +27,12 @@ pub fn check(document: &Document, bucket: &BucketName) -> Result<(), String> {
             if let Key::Unknown(name) = &condition.key {
                 return Err(format!("Policy has an invalid condition key: {name}"));
             }
+        }
+        let asks_tags = statement.asks().any(|key| matches!(key, Key::ExistingObjectTag(_)));
+        if asks_tags && !statement.actions.iter().any(Action::sees_object_tags) {
+            let never = "Conditions do not apply to combination of actions and resources in \
+                         statement";
+            return Err(never.to_owned());
         }
         if let Some(name) = statement.unknown_variable() {
             return Err(format!("Policy has an invalid policy variable: {name}"));

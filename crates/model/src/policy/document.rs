@@ -88,6 +88,7 @@ pub struct Document {
     pub language: Language,
     pub statements: Vec<Statement>,
     index: Index,
+    asks_object_tags: bool,
 }
 
 impl Document {
@@ -137,7 +138,14 @@ impl Document {
 
     fn of(language: Language, statements: Vec<Statement>) -> Self {
         let index = Index::of(&statements);
-        Self { language, statements, index }
+        let asks_tags = |key: &Key| matches!(key, Key::ExistingObjectTag(_));
+        let asks_object_tags = statements.iter().flat_map(Statement::asks).any(asks_tags);
+        Self { language, statements, index, asks_object_tags }
+    }
+
+    /// Whether any statement asks for the tags of an object.
+    pub const fn asks_object_tags(&self) -> bool {
+        self.asks_object_tags
     }
 
     /// Memory that it takes besides its text, whose length tells nothing of it.

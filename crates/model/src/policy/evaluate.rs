@@ -31,6 +31,19 @@ pub struct Layers<'l> {
     pub acl_kept_off: Option<Layer>,
 }
 
+impl Layers<'_> {
+    /// Whether what is decided about an action may depend on the tags of the object.
+    pub fn ask_object_tags(&self, action: Action) -> bool {
+        let ask = |document: &Document| document.asks_object_tags();
+        let several = |documents: &[Arc<Document>]| documents.iter().any(|it| ask(it));
+        action.sees_object_tags()
+            && (self.resource.is_some_and(ask)
+                || several(self.identity)
+                || self.boundary.is_some_and(ask)
+                || self.session.is_some_and(several))
+    }
+}
+
 /// Where a decision comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Layer {
@@ -339,6 +352,15 @@ impl<'c> Context<'c> {
     /// A question about the latest version.
     pub fn new(facts: &'c Facts, action: Action, resource: Resource<'c>) -> Self {
         let version = crate::names::VersionSelector::Latest;
-        Self { facts, action, resource, version, owner: None, object_owner: None }
+        Self {
+            facts,
+            action,
+            resource,
+            version,
+            owner: None,
+            object_owner: None,
+            object_tags: None,
+            request_tags: None,
+        }
     }
 }

@@ -3,7 +3,10 @@
 use std::{net::IpAddr, sync::Arc};
 
 use super::{Action, keys::Key};
-use crate::names::{AccountId, BucketName, ObjectKey, VersionSelector};
+use crate::{
+    names::{AccountId, BucketName, ObjectKey, VersionSelector},
+    tags::Tag,
+};
 
 /// Who asks, as far as a policy may tell apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -144,12 +147,13 @@ pub struct Facts {
     pub session_name: Option<String>,
     /// What the request itself says, in headers and parameters.
     pub request: Vec<(Key, String)>,
-    /// The tags the request wants to set.
-    pub request_tags: Vec<(String, String)>,
+    /// The tags the request wants to set: of a user, a role or a session, or in a question about a
+    /// request that nobody made.
+    pub request_tags: Vec<Tag>,
     /// What an identity provider says of the caller, by names of keys in any case of letters.
     pub web: Vec<(String, Vec<String>)>,
-    /// Tags of the object asked for; `None` until a statement needs them and they are loaded.
-    pub object_tags: Option<Vec<(String, String)>>,
+    /// In a question about a request that nobody made: the tags of the object.
+    pub object_tags: Option<Vec<Tag>>,
 }
 
 impl Facts {
@@ -209,4 +213,8 @@ pub struct Context<'c> {
     pub owner: Option<&'c AccountId>,
     /// The other account that the object asked for belongs to, if one does.
     pub object_owner: Option<&'c AccountId>,
+    /// The tags of the object asked for; `None` if there is none, or if no statement asks.
+    pub object_tags: Option<&'c [Tag]>,
+    /// The tags that the request gives to an object.
+    pub request_tags: Option<&'c [Tag]>,
 }

@@ -8,7 +8,7 @@ use std::{borrow::Cow, net::IpAddr};
 use chrono::{DateTime, SecondsFormat};
 
 use super::{Action, Context, Level, Principal, Resource};
-use crate::names::VersionSelector;
+use crate::{names::VersionSelector, tags::Tag};
 
 macro_rules! keys {
     ($($name:ident: $($word:literal)*;)*) => {
@@ -253,18 +253,15 @@ impl<'c> Context<'c> {
             },
             Key::Groups => Some(Values::several(facts.groups.iter().map(String::as_str))),
             Key::TagKeys if !self.tags_entities() => None,
-            Key::RequestObjectTagKeys | Key::TagKeys => {
-                Some(Values::several(facts.request_tags.iter().map(|(name, _)| name.as_str())))
-            }
+            Key::RequestObjectTagKeys => Some(names(self.request_tags())),
+            Key::TagKeys => Some(names(&facts.request_tags)),
             Key::PrincipalTag(name) => text(tag(&facts.principal_tags, name, true)),
             Key::RequestTag(_) if !self.tags_entities() => None,
             Key::RequestTag(name) => text(tag(&facts.request_tags, name, true)),
-            Key::RequestObjectTag(name) => text(tag(&facts.request_tags, name, false)),
-            Key::ExistingObjectTag(name) => facts
-                .object_tags
-                .as_ref()
-                .filter(|_| matches!(self.resource, Resource::Object(..)))
-                .and_then(|tags| text(tag(tags, name, false))),
+            Key::RequestObjectTag(name) => text(tag(self.request_tags(), name, false)),
+            Key::ExistingObjectTag(name) => {
+                self.object_tags().and_then(|tags| text(tag(tags, name, false)))
+            }
             Key::PrincipalAccount
             | Key::PrincipalArn
             | Key::PrincipalIsService
@@ -287,6 +284,17 @@ impl<'c> Context<'c> {
         found.unwrap_or_default()
     }
 
+    /// The tags that the request gives to an object.
+    fn request_tags(&self) -> &'c [Tag] {
+        self.request_tags.unwrap_or(&self.facts.request_tags)
+    }
+
+    /// The tags of the object asked for, if they are known and have a say.
+    fn object_tags(&self) -> Option<&'c [Tag]> {
+        let known = self.object_tags.or(self.facts.object_tags.as_deref());
+        known.filter(|_| self.action.sees_object_tags())
+    }
+
     /// Whether the tags of the request are of a user, a role or a session.
     fn tags_entities(&self) -> bool {
         matches!(self.action.level(), Level::Iam | Level::Sts)
@@ -298,7 +306,11 @@ impl<'c> Context<'c> {
     }
 }
 
-fn tag<'t>(tags: &'t [(String, String)], name: &str, any_case: bool) -> Option<&'t String> {
+fn names(tags: &[Tag]) -> Values<'_> {
+    Values::several(tags.iter().map(|(name, _)| name.as_str()))
+}
+
+fn tag<'t>(tags: &'t [Tag], name: &str, any_case: bool) -> Option<&'t String> {
     let is_meant = |known: &str| known == name || any_case && known.eq_ignore_ascii_case(name);
     tags.iter().find(|(known, _)| is_meant(known)).map(|(_, value)| value)
 }

@@ -10,8 +10,10 @@ use model::{
     acl::WantedAcl,
     checksums::Algorithm,
     names::{BucketName, ObjectKey},
+    policy::Action,
     preconditions::Preconditions,
     records::{Attributes, Bucket, Etag, ObjectData, Version, Versioning},
+    tags::Tags,
 };
 
 use super::{
@@ -40,6 +42,8 @@ pub struct CopyObject {
     pub condition: WriteCondition,
     /// The source's is not copied.
     pub acl: Option<WantedAcl>,
+    /// The new object's tags; `None` keeps the source's.
+    pub tags: Option<Tags>,
 }
 
 pub struct Copied {
@@ -53,7 +57,9 @@ impl Operation for CopyObject {
     type Output = Copied;
 
     fn needs(&self) -> Vec<Need<'_>> {
-        let target = Need::write(&self.bucket, &self.key, self.acl.as_ref());
+        // Those that are copied along are asked for too when they are known.
+        let tags = self.tags.as_ref().map_or(&[][..], Tags::as_slice);
+        let target = Need::write((&self.bucket, &self.key), self.acl.as_ref(), tags);
         Need::and_source(target, &self.source)
     }
 
@@ -78,6 +84,10 @@ impl CopyObject {
             find_source(service, permit, &self.source, &self.source_preconditions).await?;
         let (bucket, _) = permit.bucket(&self.bucket)?;
         let (owner, acl) = service.own(bucket, permit.caller(), self.acl.as_ref()).await?;
+        let tags = match &self.tags {
+            Some(tags) => tags.clone(),
+            None => self.copied_tags(service, permit, &found.version).await?,
+        };
         if let Some(attributes) = &self.replace {
             object.attributes = attributes.clone();
         }
@@ -104,6 +114,7 @@ impl CopyObject {
                 .map(NamedContent::New)
                 .or(as_read.as_ref().map(NamedContent::Shared)),
             acl: acl.as_ref(),
+            tags: Some(&tags),
             now_ms: service.now_ms(),
         };
         let decide = |bucket: &Bucket, existing: Option<&Version>| {
@@ -116,6 +127,26 @@ impl CopyObject {
         }
         service.garbage_queued.notify_one();
         Ok(Copied { written: written.into(), source, source_versioned })
+    }
+
+    /// The tags of the source, if the caller may read them there and set them here.
+    ///
+    /// Source: S3 CopyObject, "Permissions".
+    async fn copied_tags(
+        &self,
+        service: &Service,
+        permit: &Permit<'_, Self>,
+        version: &Version,
+    ) -> Result<Tags> {
+        let (tags, source) = (version.tags.clone(), &self.source);
+        if !tags.is_empty() {
+            let read = Need::of(source.action(Action::GetObjectTagging), source);
+            permit.demand(service, &read, Some(version)).await?;
+            for need in Need::write((&self.bucket, &self.key), None, tags.as_slice()) {
+                permit.demand(service, &need, None).await?;
+            }
+        }
+        Ok(tags)
     }
 
     /// Copies the bytes, where sharing them will not do: another region, another number of copies

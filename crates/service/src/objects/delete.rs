@@ -169,6 +169,7 @@ async fn delete(
         object: None,
         content: None,
         acl: None,
+        tags: None,
         now_ms: service.now_ms(),
     };
     let decide = |_: &Bucket, existing: Option<&Version>| condition.check(existing);

@@ -6,7 +6,10 @@ pub mod list;
 pub mod read;
 pub mod write;
 
-use model::names::{BucketName, ObjectKey, VersionSelector};
+use model::{
+    names::{BucketName, ObjectKey, VersionSelector},
+    records::{Version, Versioning},
+};
 
 /// One object a request names.
 #[derive(Clone, Debug)]
@@ -14,4 +17,10 @@ pub struct Target {
     pub bucket: BucketName,
     pub key: ObjectKey,
     pub version: VersionSelector,
+}
+
+/// The version that a request was about, and whether its bucket names versions.
+pub struct Versioned {
+    pub version: Version,
+    pub versioning: Versioning,
 }

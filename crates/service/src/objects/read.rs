@@ -46,6 +46,8 @@ pub struct ObjectFacts {
     pub parts_count: Option<u32>,
     /// The part asked for by `part`: its own checksum is the answer's.
     pub part: Option<ContentPart>,
+    /// How many tags it has; 0 too for whoever may not know them.
+    pub tags_count: usize,
 }
 
 /// Reads size, checksums and parts: S3 `?attributes`.
@@ -118,7 +120,7 @@ impl Operation for GetObject {
     async fn run(self, permit: Permit<'_, Self>, service: &Arc<Service>) -> Result<Self::Output> {
         let found = find(service, &permit, &self.0.target).await?;
         let (facts, object, layout) =
-            examine(service, &self.0, found.version, found.bucket).await?;
+            examine(service, &permit, &self.0, found.version, found.bucket).await?;
         let layout = match layout {
             Some(layout) => layout,
             None => service.layout(object.content).await?,
@@ -139,7 +141,7 @@ impl Operation for HeadObject {
 
     async fn run(self, permit: Permit<'_, Self>, service: &Arc<Service>) -> Result<Self::Output> {
         let found = find(service, &permit, &self.0.target).await?;
-        let (facts, ..) = examine(service, &self.0, found.version, found.bucket).await?;
+        let (facts, ..) = examine(service, &permit, &self.0, found.version, found.bucket).await?;
         Ok(facts)
     }
 }
@@ -239,19 +241,29 @@ pub(crate) fn check_read(
 }
 
 /// Decides conditions and range; the layout comes along if a part was asked for.
-async fn examine(
+async fn examine<O>(
     service: &Service,
+    permit: &Permit<'_, O>,
     reading: &Reading,
     version: Version,
     bucket: Bucket,
 ) -> Result<(ObjectFacts, ObjectData, Option<Layout>)> {
     let object = object_of(&version)?;
     check_read(&reading.preconditions, &object, version.modified_ms)?;
+    let tags_count = match version.tags.as_slice() {
+        [] => 0,
+        tags => {
+            let action = reading.target.action(Action::GetObjectTagging);
+            let need = Need::of(action, &reading.target);
+            if permit.allows_version(service, &need, &version).await? { tags.len() } else { 0 }
+        }
+    };
     let mut facts = ObjectFacts {
         range: 0..object.size_bytes,
         partial: false,
         parts_count: None,
         part: None,
+        tags_count,
         versioning: bucket.versioning,
         version,
     };

@@ -9,6 +9,7 @@ use model::{
     names::{BucketName, ObjectKey, VersionSelector},
     preconditions::Preconditions,
     records::{Attributes, Bucket, Etag, ObjectData, Version, Versioning},
+    tags::Tags,
 };
 
 use crate::{
@@ -24,6 +25,7 @@ pub struct PutObject {
     pub attributes: Attributes,
     pub condition: WriteCondition,
     pub acl: Option<WantedAcl>,
+    pub tags: Tags,
     pub body: Box<dyn Body>,
 }
 
@@ -74,7 +76,7 @@ impl Operation for PutObject {
     type Output = Written;
 
     fn needs(&self) -> Vec<Need<'_>> {
-        Need::write(&self.bucket, &self.key, self.acl.as_ref())
+        Need::write((&self.bucket, &self.key), self.acl.as_ref(), self.tags.as_slice())
     }
 
     async fn run(
@@ -102,6 +104,7 @@ impl Operation for PutObject {
             object: Some(&object),
             content: Some(NamedContent::New(&stored.content(&bucket.region))),
             acl: acl.as_ref(),
+            tags: Some(&self.tags),
             now_ms: service.now_ms(),
         };
         let decide = |bucket: &Bucket, existing: Option<&Version>| {

@@ -90,6 +90,7 @@ impl CompleteUpload {
             object: Some(&object),
             content: None,
             acl,
+            tags: Some(&upload.tags),
             now_ms: service.now_ms(),
         };
         service.check_acl(bucket, acl).await?;

@@ -17,6 +17,7 @@ use model::{
     records::{
         Account, Attributes, Bucket, Checksum, ChecksumKind, Initiator, Part, Upload, Version,
     },
+    tags::Tags,
 };
 
 use crate::{
@@ -41,6 +42,8 @@ pub struct CreateUpload {
     pub sequential: bool,
     /// The object's.
     pub acl: Option<WantedAcl>,
+    /// The object's.
+    pub tags: Tags,
 }
 
 /// The upload a request names: id, and the key it must belong to.
@@ -136,7 +139,7 @@ impl Operation for CreateUpload {
     type Output = Upload;
 
     fn needs(&self) -> Vec<Need<'_>> {
-        Need::write(&self.bucket, &self.key, self.acl.as_ref())
+        Need::write((&self.bucket, &self.key), self.acl.as_ref(), self.tags.as_slice())
     }
 
     async fn run(self, permit: Permit<'_, Self>, service: &Arc<Service>) -> Result<Self::Output> {
@@ -154,6 +157,7 @@ impl Operation for CreateUpload {
             sequential: self.sequential,
             acl,
             initiator: Some(Initiator::of(permit.caller().account_id())),
+            tags: self.tags,
         };
         service.metadata.create_upload(bucket, &upload).await?;
         Ok(upload)

@@ -8,6 +8,7 @@ use model::{
     listing::Question,
     preconditions::Preconditions,
     records::{Part, Version, Versioning},
+    tags::Tags,
 };
 use service::{
     Caller, ContentReader, Error, Service, body, buckets,
@@ -132,8 +133,8 @@ impl Client<'_> {
             }
             Act::Put { to, body: text, attributes, condition } => {
                 let (bucket, key) = (bucket_name(to.bucket), object_key(to.key));
-                let body = body(text);
-                let put = PutObject { bucket, key, attributes, condition, acl: None, body };
+                let (body, tags) = (body(text), Tags::default());
+                let put = PutObject { bucket, key, attributes, condition, acl: None, tags, body };
                 Ok(written(&self.call(put).await?))
             }
             Act::Read(reading) => self.read(reading).await,
@@ -180,6 +181,7 @@ impl Client<'_> {
                 let (checksum, sequential) = (terms.checksum, terms.sequential);
                 let part_bytes_min = terms.part_bytes_min;
                 let create = CreateUpload {
+                    tags: Tags::default(),
                     bucket,
                     key,
                     attributes,
@@ -245,6 +247,7 @@ impl Client<'_> {
     async fn copy(&self, copying: Copying) -> Answered {
         let copied = self.call(CopyObject {
             acl: None,
+            tags: None,
             source: target(copying.from),
             source_preconditions: copying.preconditions,
             bucket: bucket_name(copying.to.bucket),
@@ -260,7 +263,7 @@ impl Client<'_> {
     async fn list_buckets(&self, prefix: Name, after: Name, limit: usize) -> Answered {
         let (prefix, mut after, mut pages) = (prefix.to_owned(), after.to_owned(), Vec::new());
         loop {
-            let list = buckets::ListBuckets { prefix: prefix.clone(), after, limit };
+            let list = buckets::ListBuckets { prefix: prefix.clone(), after, limit, tag: None };
             let page = self.call(list).await?;
             pages.push(page.buckets.iter().map(|bucket| bucket.name.to_string()).collect());
             match page.next {

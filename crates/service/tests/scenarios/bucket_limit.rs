@@ -32,7 +32,12 @@ impl Client {
     }
 
     async fn buckets(&self) -> usize {
-        let all = ListBuckets { prefix: String::new(), after: String::new(), limit: usize::MAX };
+        let all = ListBuckets {
+            prefix: String::new(),
+            after: String::new(),
+            limit: usize::MAX,
+            tag: None,
+        };
         self.call(all).await.expect("it lists").buckets.len()
     }
 }

@@ -11,6 +11,7 @@ use model::{
     names::VersionSelector,
     preconditions::Preconditions,
     records::{Attributes, Versioning},
+    tags::Tags,
 };
 use service::{
     body,
@@ -46,12 +47,23 @@ impl Client {
         let body = Box::new(body::Whole(Some(Bytes::from(text.to_owned()))));
         let (bucket, key, attributes) = (name(bucket), object(key), Attributes::default());
         let condition = WriteCondition::default();
-        self.call(PutObject { bucket, key, attributes, condition, acl: None, body }).await.map(drop)
+        self.call(PutObject {
+            bucket,
+            key,
+            attributes,
+            condition,
+            acl: None,
+            tags: Tags::default(),
+            body,
+        })
+        .await
+        .map(drop)
     }
 
     async fn copy_over(&self, from: &Where, to: &Where, sum: Option<Algorithm>) -> Result<()> {
         let copy = CopyObject {
             acl: None,
+            tags: None,
             source: target(from),
             source_preconditions: Preconditions::default(),
             bucket: name(to.0),
@@ -197,7 +209,15 @@ async fn a_slow_write_gets_the_copies_that_were_set_meanwhile() {
     let (bucket, key) = (name(BUCKET), object("slow"));
     let (attributes, condition) = (Attributes::default(), WriteCondition::default());
     let body = Box::new(Arriving(arriving));
-    let put = client.call(PutObject { bucket, key, attributes, condition, acl: None, body });
+    let put = client.call(PutObject {
+        bucket,
+        key,
+        attributes,
+        condition,
+        acl: None,
+        tags: Tags::default(),
+        body,
+    });
     let mut recount = Recount::default();
     let rest = async {
         let piece = Bytes::from(vec![b'x'; SMALL_BYTES_MAX * 3]);

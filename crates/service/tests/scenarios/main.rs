@@ -30,6 +30,7 @@ mod sessions;
 mod strangers;
 #[path = "../support/mod.rs"]
 mod support;
+mod tags;
 mod takeover;
 mod uploads_in_parallel;
 
@@ -44,6 +45,7 @@ use model::{
     names::VersionSelector,
     preconditions::Preconditions,
     records::{Attributes, Upload, Version, Versioning},
+    tags::Tags,
 };
 use service::{
     Caller, ContentReader, Operation, Service,
@@ -180,13 +182,22 @@ impl Client {
     async fn put_if(&self, key: &str, text: &str, condition: WriteCondition) -> Result<Version> {
         let body = Box::new(body::Whole(Some(Bytes::from(text.to_owned()))));
         let (bucket, key, attributes) = (name(BUCKET), object(key), Attributes::default());
-        let put = PutObject { bucket, key, attributes, condition, acl: None, body };
+        let put = PutObject {
+            bucket,
+            key,
+            attributes,
+            condition,
+            acl: None,
+            tags: Tags::default(),
+            body,
+        };
         Ok(self.call(put).await?.version)
     }
 
     async fn copy(&self, from: &str, to: &str, condition: WriteCondition) -> Result<Version> {
         let copied = self.call(CopyObject {
             acl: None,
+            tags: None,
             source: target(from, VersionSelector::Latest),
             source_preconditions: Preconditions::default(),
             bucket: name(BUCKET),
@@ -276,6 +287,7 @@ impl Client {
     async fn create_upload(&self, key: &str) -> Upload {
         let create = CreateUpload {
             acl: None,
+            tags: Tags::default(),
             bucket: name(BUCKET),
             key: object(key),
             attributes: Attributes::default(),

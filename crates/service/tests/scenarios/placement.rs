@@ -9,6 +9,7 @@ use model::{
     Condition,
     names::VersionSelector,
     records::{Attributes, Versioning},
+    tags::Tags,
 };
 use service::{
     disks::{DirectoryId, DrainDisk, KeepDisk, ListDisks, RemoveDisk},
@@ -143,7 +144,15 @@ async fn a_directory_is_not_empty_as_long_as_an_old_write_may_name_it() {
     let (bucket, key) = (name(BUCKET), object("slow"));
     let (attributes, condition) = (Attributes::default(), WriteCondition::default());
     let body = Box::new(Arriving(arriving));
-    let put = client.call(PutObject { bucket, key, attributes, condition, acl: None, body });
+    let put = client.call(PutObject {
+        bucket,
+        key,
+        attributes,
+        condition,
+        acl: None,
+        tags: Tags::default(),
+        body,
+    });
     let piece = Bytes::from(vec![b'x'; SMALL_BYTES_MAX * 3]);
     let rest = async {
         pieces.send(piece.clone()).await.expect("it is taken");

@@ -5,6 +5,7 @@ use futures_util::future::join;
 use model::{
     names::VersionSelector,
     records::{Attributes, Versioning},
+    tags::Tags,
 };
 use service::{
     objects::write::{PutObject, WriteCondition},
@@ -76,6 +77,7 @@ async fn an_upload_that_stands_still_holds_no_segment_back() {
     piece.send(Bytes::from_static(b"slow")).await.expect("there is room");
     let stalled = client.call(PutObject {
         acl: None,
+        tags: Tags::default(),
         bucket: name(BUCKET),
         key: object("slow"),
         attributes: Attributes::default(),

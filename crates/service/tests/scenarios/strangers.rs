@@ -10,6 +10,7 @@ use model::{
     policy::Action,
     preconditions::Preconditions,
     records::{Attributes, Upload, Versioning},
+    tags::Tags,
 };
 use service::{
     body,
@@ -55,6 +56,7 @@ fn copy(from_bucket: &str, to_bucket: &str) -> CopyObject {
     source.bucket = name(from_bucket);
     CopyObject {
         acl: None,
+        tags: None,
         source,
         source_preconditions: Preconditions::default(),
         bucket: name(to_bucket),
@@ -76,6 +78,7 @@ async fn refused_in_objects(stranger: &Client) {
     let condition = DeleteCondition::default;
     let put = |key: &str| PutObject {
         acl: None,
+        tags: Tags::default(),
         bucket: bucket(),
         key: object(key),
         attributes: Attributes::default(),
@@ -122,6 +125,7 @@ async fn refused_in_uploads(stranger: &Client, upload: &Upload) {
         stranger,
         CreateUpload {
             acl: None,
+            tags: Tags::default(),
             bucket: bucket(),
             key: object("key"),
             attributes: Attributes::default(),

@@ -11,7 +11,7 @@ use service::uploads::CreateUpload;
 
 use crate::{
     dialect::Dialect,
-    operations::{acl, arguments::KeyEncoding, attributes, checksums, unserved},
+    operations::{acl, arguments::KeyEncoding, attributes, checksums, tags, unserved},
     wire::{self, Reply, Request, Result, Route, Target, WireOperation},
     xml,
 };
@@ -47,6 +47,7 @@ impl WireOperation for Create {
             part_bytes_min,
             sequential: dialect == Dialect::Oss && request.query.has("sequential"),
             acl: acl::of_headers(request)?,
+            tags: tags::of_headers(request)?,
         })
     }
 
@@ -82,6 +83,7 @@ mod tests {
         checksums::Algorithm,
         names::{BucketId, ObjectKey, UploadId},
         records::{Attributes, ChecksumKind},
+        tags::Tags,
     };
 
     use super::*;
@@ -111,6 +113,7 @@ mod tests {
             sequential: false,
             acl: None,
             initiator: None,
+            tags: Tags::default(),
         };
         let bucket = BucketName::parse("bkt").unwrap();
         let document = document(Dialect::Oss, KeyEncoding::Url, &bucket, &upload);

@@ -200,6 +200,7 @@ mod tests {
     use model::{
         names::{BucketId, ObjectKey, UploadId},
         records::Attributes,
+        tags::Tags,
     };
 
     use super::*;
@@ -218,6 +219,7 @@ mod tests {
             sequential: false,
             acl: None,
             initiator: None,
+            tags: Tags::default(),
         }
     }
 

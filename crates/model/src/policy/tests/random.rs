@@ -85,7 +85,9 @@ fn condition(random: &mut Random) -> (&'static str, &'static str, Vec<&'static s
             (random.one(ADDRESS), "aws:SourceIp", values)
         }
         _ => {
-            let key = random.one(&["aws:UserAgent", "aws:UserAgent", "aws:Unheard"]);
+            const TAG: &str = "s3:ExistingObjectTag/t";
+            let others = [TAG, "s3:RequestObjectTag/t", "aws:Unheard"];
+            let key = if random.chance(40) { random.one(&others) } else { "aws:UserAgent" };
             (random.one(TEXT), key, random.some(2, &["curl", "c*", "wget", "?url"]))
         }
     }
@@ -116,6 +118,8 @@ fn case(random: &mut Random) -> Case {
         path: if object { random.one(&["bkt/a", "bkt/a-b", "bkt/b", "bkt/ab"]) } else { "bkt" },
         address: random.one(&[None, Some("10.1.1.1"), Some("192.0.2.1")]),
         agent: random.one(&[None, Some("curl"), Some("wget")]),
+        tag: if object { random.one(&[None, Some("curl"), Some("wget")]) } else { None },
+        given: if object { random.one(&[None, Some("curl")]) } else { None },
         identity: (0..random.below(3)).map(|_| policy(random, false)).collect(),
         boundary: random.chance(30).then(|| policy(random, false)),
         session: random
@@ -255,7 +259,19 @@ fn decide(layers: &Layers<'_>, facts: &Facts, case: &Case) -> bool {
     let named = |action: &&Action| action.s3_name() == case.action;
     let action = Action::ALL.iter().copied().find(|action| named(&action)).expect("an action");
     let (owner, object_owner) = (Some(&owner), other.as_ref());
-    let context = Context { owner, object_owner, ..Context::new(facts, action, resource) };
+    let tags = |value: Option<&str>| {
+        value.map(|value| [("t".to_owned(), value.to_owned())].to_vec()).unwrap_or_default()
+    };
+    let (tags, given) = (tags(case.tag), tags(case.given));
+    // They are looked up only if a policy asks for them.
+    let object_tags = layers.ask_object_tags(action).then_some(tags.as_slice());
+    let context = Context {
+        owner,
+        object_owner,
+        object_tags,
+        request_tags: Some(&given),
+        ..Context::new(facts, action, resource)
+    };
     evaluate(layers, &context).is_allowed()
 }
 
@@ -297,6 +313,7 @@ fn a_planted_fault_is_found() {
         Fault::ForgetsObjectOwner,
         Fault::PolicyGivesWhatIsOthers,
         Fault::NotEqualsNeedsValue,
+        Fault::TagsDecideOverWriting,
     ] {
         assert!(difference(CASES, fault).is_some(), "{fault:?}");
     }

@@ -32,6 +32,10 @@ pub struct Case {
     pub path: &'static str,
     pub address: Option<&'static str>,
     pub agent: Option<&'static str>,
+    /// The value of the tag `t` of the object that is there.
+    pub tag: Option<&'static str>,
+    /// The same of the object that the request writes.
+    pub given: Option<&'static str>,
     pub identity: Vec<Policy>,
     pub boundary: Option<Policy>,
     pub session: Option<Vec<Policy>>,
@@ -52,6 +56,7 @@ pub enum Fault {
     ForgetsObjectOwner,
     PolicyGivesWhatIsOthers,
     NotEqualsNeedsValue,
+    TagsDecideOverWriting,
 }
 
 pub fn like(pattern: &[u8], text: &[u8]) -> bool {
@@ -102,6 +107,11 @@ impl Case {
         let found = match *key {
             "aws:SourceIp" => self.address,
             "aws:UserAgent" => self.agent,
+            "s3:ExistingObjectTag/t" => {
+                let reads = self.action == "GetObject" || fault == Fault::TagsDecideOverWriting;
+                self.tag.filter(|_| reads)
+            }
+            "s3:RequestObjectTag/t" => self.given,
             _ => None,
         };
         let (operator, if_exists) = match operator.strip_suffix("IfExists") {

@@ -75,6 +75,8 @@ fn long_policies_are_refused() {
     assert!(Document::parse(&many, Kind::Bucket).is_err());
 }
 
+const TAGGED: &str = r#""StringEquals": {"s3:ExistingObjectTag/a": "b"}"#;
+
 #[test]
 fn a_bucket_policy_names_only_what_can_be_enforced() {
     let bucket = BucketName::parse("bkt").expect("a name");
@@ -90,6 +92,9 @@ fn a_bucket_policy_names_only_what_can_be_enforced() {
         assert_eq!(of(r#""*""#, "s3:GetObject", resource, ""), Ok(()), "{resource}");
     }
     assert_eq!(of(r#"{"AWS": "123456789012"}"#, "s3:*", "arn:aws:s3:::bkt", ""), Ok(()));
+    for action in ["s3:GetObject", "s3:*", "s3:*ObjectTagging"] {
+        assert_eq!(of(r#""*""#, action, within, TAGGED), Ok(()), "{action}");
+    }
     for (principal, action, resource, condition, reason) in [
         (r#""*""#, "s3:Nonsense", within, "", "s3:Nonsense"),
         (r#""*""#, "ec2:*", within, "", "ec2:*"),
@@ -99,6 +104,7 @@ fn a_bucket_policy_names_only_what_can_be_enforced() {
         (r#""*""#, "s3:ListAllMyBuckets", within, "", "does not apply"),
         (r#""*""#, "s3:GetObject", within, r#""Bool": {"aws:Magic": "true"}"#, "aws:Magic"),
         (r#""*""#, "s3:GetObject", "arn:aws:s3:::bkt/${aws:magic}", "", "aws:magic"),
+        (r#""*""#, "s3:DeleteObject", within, TAGGED, "Conditions do not apply"),
         (r#""*""#, "iam:CreateUser", within, "", "iam:CreateUser"),
         (r#"{"Federated": "idp"}"#, "s3:GetObject", within, "", "idp"),
     ] {
