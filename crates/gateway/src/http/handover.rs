@@ -22,6 +22,7 @@ use actix_rt::net::TcpStream;
 use actix_tls::accept::rustls_0_23::TlsStream;
 use bytes::Bytes;
 use model::Condition;
+use rustix::net::sockopt::set_tcp_cork;
 use service::Piece;
 use tokio::io::{AsyncRead, AsyncWrite, Interest};
 
@@ -81,7 +82,10 @@ impl Outgoing {
     }
 
     fn poll(&mut self, io: &mut impl Transport, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.begun = true;
+        if !self.begun {
+            self.begun = true;
+            hold_back(io, true);
+        }
         while self.end.is_none() {
             let sent = match &mut self.piece {
                 Some(piece) => ready!(poll_piece(piece, io, context))?,
@@ -108,11 +112,21 @@ impl Outgoing {
                 Err(error) => Some(Err(error)),
             };
             if self.end.is_some() {
+                hold_back(io, false);
                 // The library is to ask the body once more.
                 context.waker().wake_by_ref();
             }
         }
         Poll::Ready(Ok(()))
+    }
+}
+
+/// Whether the kernel keeps the rest of a piece that fills no packet for the next one. It sends that
+/// at the end, or after a fifth of a second.
+fn hold_back(io: &impl Transport, holds: bool) {
+    if let Some(socket) = io.socket() {
+        // Without it more packets are sent, and nothing else changes.
+        let _ = set_tcp_cork(socket, holds);
     }
 }
 
@@ -123,13 +137,13 @@ fn poll_piece(
     context: &mut Context<'_>,
 ) -> Poll<io::Result<Result<(), service::Error>>> {
     while !piece.is_empty() {
-        if let Some(socket) = io.socket()
-            && piece.is_sendable()
-        {
+        if let Some(socket) = io.socket() {
             ready!(socket.poll_write_ready(context))?;
-            // Whatever it did not take, and why, is met again in the next round.
-            let _ = socket.try_io(Interest::WRITABLE, || piece.send(socket));
-            continue;
+            if piece.is_sendable() {
+                // Whatever it did not take, and why, is met again in the next round.
+                let _ = socket.try_io(Interest::WRITABLE, || piece.send(socket));
+                continue;
+            }
         }
         let bytes = match ready!(piece.poll_bytes(context)) {
             Ok(bytes) => bytes,
