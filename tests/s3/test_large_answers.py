@@ -1,5 +1,6 @@
 """Bodies that a connection sends itself, past the HTTP library: not a byte may get out of place."""
 
+import contextlib
 import socket
 
 import pytest
@@ -79,6 +80,23 @@ def test_a_client_that_reads_slowly_gets_every_byte(endpoint, filled, contents, 
         assert s3_request(endpoint, "GET", f"/{filled}/larger").body == contents["larger"]
     assert body == contents["larger"]
     assert answers.next() == (200, contents["small"])
+
+
+def test_many_clients_that_stand_still_keep_nobody_waiting(endpoint, filled, contents):
+    # More than the server gathers pieces for: the others are answered piece by piece.
+    with contextlib.ExitStack() as stack:
+        standing = [
+            stack.enter_context(socket.create_connection(address(endpoint), timeout=60))
+            for _ in range(80)
+        ]
+        for connection in standing:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32 * KIB)
+            connection.sendall(get(endpoint, filled, "larger"))
+            connection.recv(1, socket.MSG_PEEK)
+        for _ in range(3):
+            assert s3_request(endpoint, "GET", f"/{filled}/larger").body == contents["larger"]
+        for connection in standing:
+            assert Answers(connection).next() == (200, contents["larger"])
 
 
 def test_a_head_has_no_body_and_the_next_answer_follows(endpoint, filled, contents, connection):

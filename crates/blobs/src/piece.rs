@@ -12,6 +12,7 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt as _};
 use rustix::io::{Errno, ReadWriteFlags};
+use rustix::pipe::{SpliceFlags, splice};
 use tokio::time::Instant;
 
 use crate::error::Result;
@@ -197,22 +198,39 @@ impl Piece {
     /// # Errors
     /// Those of `sendfile(2)`. `WouldBlock` when the socket is full.
     pub fn send(&mut self, socket: impl AsFd) -> io::Result<usize> {
+        self.give(|file, offset, length| rustix::fs::sendfile(&socket, file, Some(offset), length))
+    }
+
+    /// As [`Self::send`], into a pipe: it holds the pages, not copies of them.
+    ///
+    /// # Errors
+    /// Those of `splice(2)`. `WouldBlock` when the pipe is full.
+    pub fn splice(&mut self, pipe: impl AsFd) -> io::Result<usize> {
+        self.give(|file, offset, length| {
+            splice(file, Some(offset), &pipe, None, length, SpliceFlags::NONBLOCK)
+        })
+    }
+
+    fn give(
+        &mut self,
+        give: impl Fn(&File, &mut u64, usize) -> rustix::io::Result<usize>,
+    ) -> io::Result<usize> {
         let length = self.len();
         let Some(kept) = &self.kept else { return Ok(0) };
         let mut offset = kept.offset;
-        let sent = loop {
-            match rustix::fs::sendfile(&socket, &*kept.file.file, Some(&mut offset), length) {
+        let given = loop {
+            match give(&kept.file.file, &mut offset, length) {
                 Err(Errno::INTR) => {}
                 result => break result,
             }
         };
-        match sent {
+        match given {
             Ok(0) => self.kept = None,
-            Ok(sent) => self.advance(sent),
+            Ok(given) => self.advance(given),
             Err(Errno::AGAIN) => {}
             Err(_) => self.kept = None,
         }
-        Ok(sent?)
+        Ok(given?)
     }
 }
 
@@ -308,6 +326,23 @@ mod tests {
         ours.read_exact(&mut came).expect("came");
         assert!(piece.is_sendable());
         assert_eq!(piece.send(&theirs).expect("sent"), left);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_full_pipe_takes_what_it_can_and_the_rest_later() {
+        let (_name, file) = digits();
+        let (read, write) = rustix::pipe::pipe().expect("a pipe");
+        let mut filled = 0;
+        let mut piece = known(&file);
+        while piece.splice(&write).is_ok() {
+            filled += 10 - piece.len();
+            piece = known(&file);
+        }
+        assert!(filled > 0 && piece.is_sendable());
+        let mut came = vec![0; filled];
+        std::fs::File::from(read.try_clone().expect("a file")).read_exact(&mut came).expect("came");
+        assert_eq!(&came[..10], b"0123456789");
+        assert_eq!(piece.splice(&write).expect("room again"), 10);
     }
 
     #[tokio::test(start_paused = true)]

@@ -3,7 +3,7 @@
 //! The HTTP library copies every byte of a body into a buffer of its own. A large body goes round
 //! that: asked for its first bytes, [`HandedOver`] gives the pieces to the connection and says
 //! that there is nothing yet. The library then writes the head and flushes the connection, which
-//! from then on sends pieces at each flush, where it can without any copy ([`Piece::send`]). When
+//! from then on sends pieces at each flush, where it can without any copy ([`Piece::splice`]). When
 //! all are out, the library is told that the body has ended.
 //!
 //! This rests on HTTP/1 answering the requests of a connection one after another, and on the
@@ -22,11 +22,10 @@ use actix_rt::net::TcpStream;
 use actix_tls::accept::rustls_0_23::TlsStream;
 use bytes::Bytes;
 use model::Condition;
-use rustix::net::sockopt::set_tcp_cork;
 use service::Piece;
 use tokio::io::{AsyncRead, AsyncWrite, Interest};
 
-use super::watch::Activity;
+use super::{pipe::Pipe, watch::Activity};
 use crate::wire::Pieces;
 
 /// What bytes go out by.
@@ -53,8 +52,12 @@ pub struct Outgoing {
     piece: Option<Piece>,
     /// Bytes that are still to come from `pieces`.
     left_bytes: u64,
+    /// What the kernel was given of pieces and has not sent yet.
+    pipe: Option<Pipe>,
     /// The head is out: what the library writes from now on is of another answer.
     begun: bool,
+    /// How it ends once the pipe is empty.
+    last: Option<Result<(), service::Error>>,
     end: Option<Result<(), service::Error>>,
 }
 
@@ -82,25 +85,36 @@ impl Outgoing {
     }
 
     fn poll(&mut self, io: &mut impl Transport, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if !self.begun {
-            self.begun = true;
-            hold_back(io, true);
-        }
+        self.begun = true;
         while self.end.is_none() {
+            if self.last.is_some() {
+                ready!(poll_pipe(&mut self.pipe, io, false, context))?;
+                self.pipe = None;
+                self.end = self.last.take();
+                // The library is to ask the body once more.
+                context.waker().wake_by_ref();
+                break;
+            }
             let sent = match &mut self.piece {
-                Some(piece) => ready!(poll_piece(piece, io, context))?,
+                Some(piece) => ready!(poll_piece(piece, &mut self.pipe, io, context))?,
                 None => Ok(()),
             };
             self.piece = None;
             let next = match sent {
-                Ok(()) => ready!(self.pieces.as_mut().poll_next(context)).transpose(),
+                Ok(()) => self.pieces.as_mut().poll_next(context).map(Option::transpose),
                 Err(error) => {
                     tracing::error!(%error, "an answer broke off");
-                    Err(error)
+                    Poll::Ready(Err(error))
                 }
             };
+            let Poll::Ready(next) = next else {
+                // It may take a while: neither the client nor others shall wait for that.
+                ready!(poll_pipe(&mut self.pipe, io, false, context))?;
+                self.pipe = None;
+                return Poll::Pending;
+            };
             let wrong = || service::Error::new(Condition::Internal, "The length is wrong.");
-            self.end = match next {
+            self.last = match next {
                 Ok(Some(piece)) => {
                     let left = self.left_bytes.checked_sub(piece.len() as u64);
                     self.left_bytes = left.unwrap_or(0);
@@ -111,40 +125,40 @@ impl Outgoing {
                 Ok(None) => Some(Ok(())),
                 Err(error) => Some(Err(error)),
             };
-            if self.end.is_some() {
-                hold_back(io, false);
-                // The library is to ask the body once more.
-                context.waker().wake_by_ref();
-            }
         }
         Poll::Ready(Ok(()))
     }
 }
 
-/// Whether the kernel keeps the rest of a piece that fills no packet for the next one. It sends that
-/// at the end, or after a fifth of a second.
-fn hold_back(io: &impl Transport, holds: bool) {
-    if let Some(socket) = io.socket() {
-        // Without it more packets are sent, and nothing else changes.
-        let _ = set_tcp_cork(socket, holds);
-    }
-}
-
-/// Sends a piece to its end. The inner error is one of reading it.
+/// Sends a piece to its end, or puts it into the pipe. The inner error is one of reading it.
 fn poll_piece(
     piece: &mut Piece,
+    pipe: &mut Option<Pipe>,
     io: &mut impl Transport,
     context: &mut Context<'_>,
 ) -> Poll<io::Result<Result<(), service::Error>>> {
     while !piece.is_empty() {
-        if let Some(socket) = io.socket() {
-            ready!(socket.poll_write_ready(context))?;
-            if piece.is_sendable() {
-                // Whatever it did not take, and why, is met again in the next round.
-                let _ = socket.try_io(Interest::WRITABLE, || piece.send(socket));
-                continue;
-            }
+        if pipe.as_ref().is_some_and(Pipe::is_full) {
+            ready!(poll_pipe(pipe, io, true, context))?;
         }
+        if let Some(socket) = io.socket()
+            && piece.is_sendable()
+        {
+            *pipe = pipe.take().or_else(Pipe::take);
+            let given = match pipe {
+                Some(pipe) => pipe.fill(|end| piece.splice(end)),
+                None => {
+                    ready!(socket.poll_write_ready(context))?;
+                    socket.try_io(Interest::WRITABLE, || piece.send(socket))
+                }
+            };
+            // Any other error is met again in the next round, which sends the bytes.
+            if given.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
+                ready!(poll_pipe(pipe, io, true, context))?;
+            }
+            continue;
+        }
+        ready!(poll_pipe(pipe, io, true, context))?;
         let bytes = match ready!(piece.poll_bytes(context)) {
             Ok(bytes) => bytes,
             Err(error) => return Poll::Ready(Ok(Err(error.into()))),
@@ -158,6 +172,24 @@ fn poll_piece(
     Poll::Ready(Ok(Ok(())))
 }
 
+/// Sends what is in the pipe.
+fn poll_pipe(
+    pipe: &mut Option<Pipe>,
+    io: &impl Transport,
+    more: bool,
+    context: &mut Context<'_>,
+) -> Poll<io::Result<()>> {
+    let (Some(pipe), Some(socket)) = (pipe, io.socket()) else { return Poll::Ready(Ok(())) };
+    while !pipe.is_empty() {
+        ready!(socket.poll_write_ready(context))?;
+        match socket.try_io(Interest::WRITABLE, || pipe.send(socket, more)) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            sent => sent?,
+        }
+    }
+    Poll::Ready(Ok(()))
+}
+
 /// The body of an answer whose bytes the library never sees.
 pub struct HandedOver {
     activity: Activity,
@@ -167,8 +199,15 @@ pub struct HandedOver {
 impl HandedOver {
     /// A body of exactly `size_bytes` bytes.
     pub fn new(activity: Activity, pieces: Pieces, size_bytes: u64) -> Self {
-        let (left_bytes, begun) = (size_bytes, false);
-        let outgoing = Outgoing { pieces, piece: None, left_bytes, begun, end: None };
+        let outgoing = Outgoing {
+            pieces,
+            piece: None,
+            left_bytes: size_bytes,
+            pipe: None,
+            begun: false,
+            last: None,
+            end: None,
+        };
         Self { activity, outgoing: Some(Box::new(outgoing)) }
     }
 }
