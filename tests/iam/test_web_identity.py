@@ -1,6 +1,7 @@
 """Roles for users of other identity providers, with real tokens of a provider from the package
 index, and with tokens that are wrong in one way each."""
 
+import contextlib
 import functools
 import json
 import subprocess
@@ -257,6 +258,17 @@ def test_a_role_decides_whom_it_trusts(known, role, assume):
             continue
         with refused(403, "AccessDenied"):
             assume(arn, good)
+    given = known.token(azp="party")
+    for key, value, trusted in (
+        ("aud", "party", True),
+        ("aud", "app", False),
+        ("azp", "party", True),
+        ("oaud", "app", True),
+        ("oaud", "party", False),
+    ):
+        arn = role(trusting(known.url, Condition={equals: {f"{place}:{key}": value}}))
+        with contextlib.nullcontext() if trusted else refused(403, "AccessDenied"):
+            assume(arn, given)
     everybody = trusting(known.url) | {"Principal": "*"}
     denied = trusting(known.url) | {"Effect": "Deny"}
     elsewhere = trusting("https://elsewhere.com")

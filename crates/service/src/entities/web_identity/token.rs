@@ -25,7 +25,7 @@ const VALUE_BYTES_MAX: usize = 1024;
 const SUBJECT_BYTES_MAX: usize = 255;
 
 /// Claims that are kept with the session.
-const LASTING: [&str; 3] = ["aud", "sub", "amr"];
+const LASTING: [&str; 4] = ["aud", "oaud", "sub", "amr"];
 
 /// Where a token says what its session is tagged with. Source: "Passing session tags using
 /// `AssumeRoleWithWebIdentity`" of IAM.
@@ -207,9 +207,20 @@ fn texts(value: &Value) -> Option<Vec<String>> {
 }
 
 /// All or nothing: a policy that denies by a claim must not miss it because there were too many.
+///
+/// What policies call `aud` is the party the token was given to, if it names one, and its audience
+/// is `oaud`. Source: "Available keys for AWS OIDC federation" of IAM.
 fn facts(claims: &Map<String, Value>, place: &str) -> Result<WebFacts> {
     let mut facts = WebFacts::new();
-    for (name, value) in claims {
+    let audience = claims.get("aud");
+    let party = claims.get("azp").filter(|party| party.is_string()).or(audience);
+    let of_claims = claims
+        .iter()
+        .filter(|(name, _)| !["aud", "oaud"].iter().any(|ours| name.eq_ignore_ascii_case(ours)));
+    let of_claims = of_claims.map(|(name, value)| (name.as_str(), value));
+    let ours = [("aud", party), ("oaud", audience)];
+    let ours = ours.into_iter().filter_map(|(name, value)| Some((name, value?)));
+    for (name, value) in ours.chain(of_claims) {
         let Some(values) = texts(value) else { continue };
         let long = values.iter().any(|value| value.len() > VALUE_BYTES_MAX);
         if long || values.len() > VALUES_MAX || facts.len() >= CLAIMS_MAX {
