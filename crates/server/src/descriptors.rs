@@ -6,7 +6,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::config::Config;
 
-/// Journals, index, listeners, the runtime, what runs in the background, and pipes for large answers.
+/// Journals, index, listeners, the runtime, what runs in the background; pipes for large answers.
 const FOR_THE_PROCESS: usize = 64 + PIPE_FILES_MAX;
 /// Segments, locks and files kept open for reading.
 const FOR_A_DIRECTORY: usize = 136;

@@ -1,7 +1,7 @@
 //! What the kernel gathers of several pieces before it sends them: [`Pipe`].
 //!
-//! A piece that is sent on its own goes out in packets of its own, and wakes the client for each. Out
-//! of a pipe a row of pieces goes as one.
+//! A piece that is sent on its own goes out in packets of its own, and wakes the client for each.
+//! Out of a pipe a row of pieces goes as one.
 
 use std::{
     io,
