@@ -207,6 +207,7 @@ def test_tokens_that_are_wrong_in_one_way_are_refused(known, role, assume):
         "two parts": (f"{head}.{body}", invalid),
         "no token": ("no-token", invalid),
         "a name twice": (known.token(SUB="eve"), invalid),
+        "an audience twice": (known.token(AUD="app"), invalid),
         "many values": (known.token(groups=[f"g{n}" for n in range(200)]), None),
         "too many values": (known.token(groups=[f"g{n}" for n in range(257)]), invalid),
         "too many claims": (known.token(**{f"c{n}": n for n in range(64)}), invalid),
@@ -235,7 +236,7 @@ def test_the_name_of_the_host_does_not_matter(known, role, endpoint):
         assert answer.status_code == 200 and "<AccessKeyId>" in answer.text, answer.text
 
 
-def test_a_role_decides_whom_it_trusts(known, role, assume):
+def test_a_role_decides_whom_it_trusts(iam, known, role, assume):
     place, good = known.place, known.token(amr=["pwd", "otp"], email="ann@a.com", admin=True)
     equals = "StringEquals"
     for condition, trusted in (
@@ -258,6 +259,10 @@ def test_a_role_decides_whom_it_trusts(known, role, assume):
             continue
         with refused(403, "AccessDenied"):
             assume(arn, good)
+    with refused(400, "InvalidIdentityToken"):
+        assume(role(trusting(known.url)), known.token(azp="party"))
+    client = {"OpenIDConnectProviderArn": arn_of(known.url), "ClientID": "party"}
+    iam.add_client_id_to_open_id_connect_provider(**client)
     given = known.token(azp="party")
     for key, value, trusted in (
         ("aud", "party", True),

@@ -17,9 +17,10 @@ use tokio::time::Instant;
 
 use crate::error::Result;
 
-/// For so long after the check the kernel may send the bytes from its page cache, if the file was
-/// not written to. A page could have left the cache and come back from a rotten disk, but not
-/// within so short a time after it was read.
+/// For so long after the check bytes may be given to the kernel to send them from its page cache,
+/// if the file was not written to. A page could have left the cache and come back from a rotten
+/// disk, but not within so short a time after it was read. What the kernel was given waits for the
+/// client as long as that likes, and is not looked at again: it cannot leave memory meanwhile.
 pub(crate) const FRESH: Duration = Duration::from_secs(1);
 
 /// The kernel's clock for changes of files ticks at least this often: two changes in one tick

@@ -108,7 +108,7 @@ impl Outgoing {
                 }
             };
             let Poll::Ready(next) = next else {
-                // It may take a while: neither the client nor others shall wait for that.
+                // As before a piece is read.
                 ready!(poll_pipe(&mut self.pipe, io, false, context))?;
                 self.pipe = None;
                 return Poll::Pending;
@@ -153,12 +153,18 @@ fn poll_piece(
                 }
             };
             // Any other error is met again in the next round, which sends the bytes.
-            if given.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
-                ready!(poll_pipe(pipe, io, true, context))?;
+            let blocked = given.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
+            // An empty pipe that takes nothing would never take anything.
+            if !(blocked && pipe.as_ref().is_some_and(Pipe::is_empty)) {
+                if blocked {
+                    ready!(poll_pipe(pipe, io, true, context))?;
+                }
+                continue;
             }
-            continue;
         }
-        ready!(poll_pipe(pipe, io, true, context))?;
+        // To read them may take a while: neither the client nor others shall wait for that.
+        ready!(poll_pipe(pipe, io, false, context))?;
+        *pipe = None;
         let bytes = match ready!(piece.poll_bytes(context)) {
             Ok(bytes) => bytes,
             Err(error) => return Poll::Ready(Ok(Err(error.into()))),

@@ -7,6 +7,7 @@ use std::{
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 
 use rustix::{
@@ -21,18 +22,22 @@ const PIPE_BYTES: usize = 1024 * 1024;
 const ENOUGH_BYTES: usize = PIPE_BYTES / 4 * 3;
 
 /// Pipes of the process, together half of what the kernel lets a user have: answers beyond go
-/// without.
+/// without. A client that stands still keeps one.
 const PIPES_MAX: usize = 32;
 
 /// Files that are open for them.
 pub const PIPE_FILES_MAX: usize = 2 * PIPES_MAX;
 
-static POOL: Mutex<Pool> = Mutex::new(Pool { free: Vec::new(), count: 0 });
+/// For so long nobody asks the system again that had no more.
+const REFUSED: Duration = Duration::from_secs(1);
+
+static POOL: Mutex<Pool> = Mutex::new(Pool { free: Vec::new(), count: 0, refused: None });
 
 struct Pool {
     free: Vec<Ends>,
     /// Those in use too.
     count: usize,
+    refused: Option<Instant>,
 }
 
 struct Ends {
@@ -52,10 +57,13 @@ impl Pipe {
         let mut pool = POOL.lock().unwrap_or_else(PoisonError::into_inner);
         let ends = match pool.free.pop() {
             Some(ends) => ends,
-            None if pool.count < PIPES_MAX => {
-                let ends = open().ok()?;
-                pool.count += 1;
-                ends
+            None if pool.count < PIPES_MAX
+                && pool.refused.is_none_or(|at| at.elapsed() > REFUSED) =>
+            {
+                let opened = open();
+                pool.refused = opened.is_err().then(Instant::now);
+                pool.count += usize::from(opened.is_ok());
+                opened.ok()?
             }
             None => return None,
         };
