@@ -209,7 +209,7 @@ impl Explanation {
     fn without_tags(mut self) -> Self {
         self.statements.retain(|it| !it.asks_tags);
         self.statements.iter_mut().for_each(|it| it.decisive = false);
-        self.facts.retain(|it| !matches!(Key::parse(&it.key), Key::ExistingObjectTag(_)));
+        self.facts.retain(|it| !Key::parse(&it.key).is_object_tag());
         self.grants.clear();
         self.obstacle = None;
         if matches!(self.ground, Ground::Decided(_)) {
@@ -275,7 +275,7 @@ fn told(caller: &Caller, resource: &str, decision: Decision, seen: &Seen<'_>) ->
         number: usize::from(place.statement) + 1,
         effect: statement.effect,
         unmet: unmet.map(|key| cut(key.name().into_owned())),
-        asks_tags: statement.asks().any(|key| matches!(key, Key::ExistingObjectTag(_))),
+        asks_tags: statement.asks_object_tags(),
         decisive: decision.layer() == layer && decision.place() == Some(place),
     }
 }

@@ -28,8 +28,7 @@ pub fn check(document: &Document, bucket: &BucketName) -> Result<(), String> {
                 return Err(format!("Policy has an invalid condition key: {name}"));
             }
         }
-        let asks_tags = statement.asks().any(|key| matches!(key, Key::ExistingObjectTag(_)));
-        if asks_tags && !statement.actions.iter().any(Action::sees_object_tags) {
+        if statement.asks_object_tags() && !statement.actions.iter().any(Action::sees_object_tags) {
             let never = "Conditions do not apply to combination of actions and resources in \
                          statement";
             return Err(never.to_owned());

@@ -138,8 +138,7 @@ impl Document {
 
     fn of(language: Language, statements: Vec<Statement>) -> Self {
         let index = Index::of(&statements);
-        let asks_tags = |key: &Key| matches!(key, Key::ExistingObjectTag(_));
-        let asks_object_tags = statements.iter().flat_map(Statement::asks).any(asks_tags);
+        let asks_object_tags = statements.iter().any(Statement::asks_object_tags);
         Self { language, statements, index, asks_object_tags }
     }
 
@@ -422,6 +421,11 @@ impl Statement {
             std::iter::once(&condition.key).chain(variables)
         });
         resources.flat_map(Pattern::variables).chain(conditions)
+    }
+
+    /// Whether it asks for the tags of an object.
+    pub fn asks_object_tags(&self) -> bool {
+        self.asks().any(Key::is_object_tag)
     }
 
     /// Everybody it names.

@@ -137,6 +137,11 @@ impl Key {
         also || matches!(self, Groups | MfaAge | MfaPresent | TokenIssueTime)
     }
 
+    /// Whether a tag of the object itself answers it.
+    pub const fn is_object_tag(&self) -> bool {
+        matches!(self, Self::ExistingObjectTag(_))
+    }
+
     /// The key of this name, in any case of letters; the names of tags keep theirs.
     pub fn parse(name: &str) -> Self {
         if let Some((_, key)) = WORDS.iter().find(|(word, _)| word.eq_ignore_ascii_case(name)) {

@@ -105,7 +105,7 @@ impl<'n> Need<'n> {
     }
 
     /// One action of those that writing an object may take.
-    pub fn written(
+    fn written(
         action: Action,
         bucket: &'n BucketName,
         key: &'n ObjectKey,

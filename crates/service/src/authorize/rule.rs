@@ -130,7 +130,6 @@ pub(super) enum DependsOn {
 }
 
 /// What a version says of who may do what with it.
-#[derive(PartialEq)]
 pub(super) struct Said {
     id: VersionId,
     acl: Option<Acl>,
