@@ -3,13 +3,14 @@
 //! Source: S3 "Checking object integrity"; OSS "Check data integrity by CRC-64".
 
 pub mod md5;
+pub mod sha256;
+pub mod streams;
 
 use crc_fast::CrcAlgorithm;
 use minicbor::{Decode, Encode};
 use sha1::{Digest as _, Sha1};
-use sha2::Sha256;
 
-use self::md5::Md5;
+use self::{md5::Md5, sha256::Sha256};
 
 /// An algorithm a client may name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
@@ -123,7 +124,7 @@ impl Hasher {
         Self(match (algorithm.crc(), algorithm) {
             (Some(crc), _) => State::Crc(crc_fast::Digest::new(crc), algorithm.size_bytes()),
             (None, Algorithm::Sha1) => State::Sha1(Sha1::new()),
-            (None, Algorithm::Sha256) => State::Sha256(Sha256::new()),
+            (None, Algorithm::Sha256) => State::Sha256(Sha256::default()),
             (None, _) => State::Md5(Md5::default()),
         })
     }
@@ -132,7 +133,7 @@ impl Hasher {
         match &mut self.0 {
             State::Crc(digest, _) => digest.update(bytes),
             State::Sha1(digest) => digest.update(bytes),
-            State::Sha256(digest) => digest.update(bytes),
+            State::Sha256(sha256) => sha256.update(bytes),
             State::Md5(md5) => md5.update(bytes),
         }
     }
@@ -144,7 +145,7 @@ impl Hasher {
                 digest.finalize().to_be_bytes().into_iter().skip(8 - size).collect()
             }
             State::Sha1(digest) => digest.finalize().to_vec(),
-            State::Sha256(digest) => digest.finalize().to_vec(),
+            State::Sha256(sha256) => sha256.finish().to_vec(),
             State::Md5(md5) => md5.finish().to_vec(),
         }
     }

@@ -21,6 +21,7 @@ use crate::{
     Error, Result, Service,
     body::{Body, Digests},
     digest::Digester,
+    hashing::Share,
     readers::{Ticket, Writing},
 };
 
@@ -217,7 +218,8 @@ impl Service {
         let mut writer = self.blobs.create(&wanted(bucket), id, Bytes::new());
         let room = self.blobs.room();
         let _cost = room.begin(body.length_bytes())?;
-        let mut digester = Digester::new(&self.hashing, body.wants_sha256(), body.algorithm());
+        let share = Share::new(&self.hashing);
+        let mut digester = Digester::new(&share, body.wants_sha256(), body.algorithm());
         let mut size_bytes = 0;
         let mut batch = next_batch(body, room, size_bytes).await?;
         while batch.size_bytes > 0 {
@@ -258,7 +260,7 @@ struct Batch {
 
 impl Batch {
     /// Hashes and writes it, and lets go of it.
-    async fn take_in(self, digester: &mut Digester, writer: &mut BlobWriter) -> Result<()> {
+    async fn take_in(self, digester: &mut Digester<'_>, writer: &mut BlobWriter) -> Result<()> {
         let write = async {
             for bytes in &self.pieces {
                 writer.write(bytes.clone()).await?;

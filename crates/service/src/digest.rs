@@ -1,25 +1,27 @@
 //! Digests of a body, computed in step with its writing.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use model::{
     checksums::{
         Algorithm, Hasher, crc64,
-        md5::{Addition, Md5, update_all},
+        md5::Md5,
+        sha256::Sha256,
+        streams::{Addition, Blockwise, Stream, update_all},
     },
     records::{Checksum, ChecksumKind},
 };
 
-use crate::{Error, Result, body::Digests, hashing::Hashing};
+use crate::{Error, Result, body::Digests, hashing::Share};
 
 /// Batches above this are hashed on another thread, so that a large body does not hold up the
 /// small requests of its connection's thread.
 const INLINE_BYTES_MAX: usize = 64 * 1024;
+/// And above this, if there are others to hash them with.
+const ALONE_BYTES_MAX: usize = 16 * 1024;
 
 /// What is being computed over a body.
-pub(crate) struct Digester {
-    hashing: Arc<Hashing>,
+pub(crate) struct Digester<'s> {
+    share: &'s Share,
     /// Away while another thread has it.
     state: Option<State>,
 }
@@ -28,31 +30,32 @@ pub(crate) struct State {
     size_bytes: u64,
     md5: Md5,
     crc64: Hasher,
-    sha256: Option<Hasher>,
+    sha256: Option<Sha256>,
     checksum: Option<(Algorithm, Hasher)>,
 }
 
-impl Digester {
-    pub fn new(hashing: &Arc<Hashing>, sha256: bool, checksum: Option<Algorithm>) -> Self {
+impl<'s> Digester<'s> {
+    pub fn new(share: &'s Share, sha256: bool, checksum: Option<Algorithm>) -> Self {
         let state = State {
             size_bytes: 0,
             md5: Md5::default(),
             crc64: Hasher::new(Algorithm::Crc64Ecma),
-            sha256: sha256.then(|| Hasher::new(Algorithm::Sha256)),
+            sha256: sha256.then(Sha256::default),
             checksum: checksum.map(|algorithm| (algorithm, Hasher::new(algorithm))),
         };
-        Self { hashing: Arc::clone(hashing), state: Some(state) }
+        Self { share, state: Some(state) }
     }
 
     pub async fn update(&mut self, batch: &[Bytes]) -> Result<()> {
         let Some(mut state) = self.state.take() else { return Err(lost()) };
-        if batch.iter().map(Bytes::len).sum::<usize>() <= INLINE_BYTES_MAX {
-            for bytes in batch {
-                state.md5.update(bytes);
-                state.update_others(bytes);
-            }
+        let inline_bytes_max = match self.share.is_one_of_many() {
+            true => ALONE_BYTES_MAX,
+            false => INLINE_BYTES_MAX,
+        };
+        if batch.iter().map(Bytes::len).sum::<usize>() <= inline_bytes_max {
+            State::update_all(&mut [(&mut state, batch)]);
         } else {
-            state = self.hashing.hash(state, batch.to_vec()).await?;
+            state = self.share.hash(state, batch.to_vec()).await?;
         }
         self.state = Some(state);
         Ok(())
@@ -60,7 +63,6 @@ impl Digester {
 
     pub fn finish(self) -> Result<Digests> {
         let state = self.state.ok_or_else(lost)?;
-        let sha256 = state.sha256.map(|hasher| hasher.finish().try_into());
         let checksum = state.checksum.map(|(algorithm, hasher)| Checksum {
             algorithm,
             value: hasher.finish(),
@@ -70,35 +72,40 @@ impl Digester {
             size_bytes: state.size_bytes,
             md5: state.md5.finish(),
             crc64: crc64(&state.crc64.finish()),
-            sha256: sha256.transpose().map_err(|_: Vec<u8>| lost())?,
+            sha256: state.sha256.map(Sha256::finish),
             checksum,
         })
     }
 }
 
 impl State {
-    /// Adds to each body the batch that stands beside it.
-    pub fn update_all(bodies: &mut [(Self, Vec<Bytes>)]) {
-        let additions = bodies.iter_mut().map(|(state, batch)| {
-            Addition::new(&mut state.md5, batch.iter().map(|bytes| bytes.as_ref()))
-        });
-        update_all(&mut additions.collect::<Vec<_>>());
-        for (state, batch) in bodies {
-            batch.iter().for_each(|bytes| state.update_others(bytes));
+    /// Adds to each body the pieces that stand beside it.
+    pub fn update_all<P: AsRef<[Bytes]>>(bodies: &mut [(&mut Self, P)]) {
+        add(bodies.iter_mut().map(|(state, pieces)| (&mut state.md5, P::as_ref(pieces))));
+        add(bodies.iter_mut().filter_map(|(state, pieces)| {
+            let pieces = P::as_ref(pieces);
+            state.sha256.as_mut().map(|sha256| (sha256, pieces))
+        }));
+        for (state, pieces) in bodies {
+            pieces.as_ref().iter().for_each(|bytes| state.update_others(bytes));
         }
     }
 
-    /// Adds to everything but the MD5.
+    /// Adds to what is computed for each body alone.
     fn update_others(&mut self, bytes: &[u8]) {
         self.size_bytes += bytes.len() as u64;
         self.crc64.update(bytes);
-        if let Some(hasher) = &mut self.sha256 {
-            hasher.update(bytes);
-        }
         if let Some((_, hasher)) = &mut self.checksum {
             hasher.update(bytes);
         }
     }
+}
+
+fn add<'a, H: Blockwise + 'a>(streams: impl Iterator<Item = (&'a mut Stream<H>, &'a [Bytes])>) {
+    let addition = |(stream, pieces): (_, &'a [Bytes])| {
+        Addition::new(stream, pieces.iter().map(|bytes| bytes.as_ref()))
+    };
+    update_all(&mut streams.map(addition).collect::<Vec<_>>());
 }
 
 /// The thread that computed was stopped.

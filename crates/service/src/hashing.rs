@@ -1,68 +1,118 @@
 //! Hashing of what several bodies have brought, at once.
 //!
-//! MD5 is the larger part of what an upload costs, and several are computed together in little more
-//! time than one: see [`model::checksums::md5`]. So batches wait for each other, but only while all
-//! who hash are busy: alone, a batch is hashed at once.
+//! MD5 and SHA-256 are the larger part of what an upload costs, and those of several are computed
+//! together in much less time: see [`model::checksums::streams`]. So batches are hashed slice by
+//! slice, and what came meanwhile joins those that are under way. None waits for another to come.
 
 use std::{
     collections::VecDeque,
     num::NonZero,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     thread::available_parallelism,
 };
 
 use bytes::Bytes;
-use model::checksums::md5::LANES;
+use model::checksums::{md5, streams::Blockwise as _};
 use tokio::sync::oneshot;
 
 use crate::{Error, Result, digest::State};
 
-/// A batch of a body, and what is known of the bytes before it.
-struct Waiting {
+/// Batches that are hashed together.
+const LANES: usize = md5::Blocks::LANES;
+/// Bytes of each batch that are hashed before others may join: few enough that those of all are
+/// still in the processor's own memory when the next algorithm reads them.
+const SLICE_BYTES: usize = 64 * 1024;
+
+/// Half as many as there are lanes: fewer do not make up for the change of threads.
+const MANY_BODIES: usize = LANES / 2;
+
+/// What is left of a batch of a body, and what is known of the bytes before it.
+struct Batch {
     state: State,
-    batch: Vec<Bytes>,
+    left: VecDeque<Bytes>,
     answer: oneshot::Sender<State>,
+}
+
+impl Batch {
+    fn take_slice(&mut self) -> Vec<Bytes> {
+        let mut slice = Vec::new();
+        let mut missing = SLICE_BYTES;
+        while let Some(bytes) = self.left.front_mut().filter(|_| missing > 0) {
+            let taken = bytes.split_to(missing.min(bytes.len()));
+            if bytes.is_empty() {
+                self.left.pop_front();
+            }
+            missing -= taken.len();
+            slice.push(taken);
+        }
+        slice
+    }
 }
 
 /// Batches that wait to be hashed.
 pub(crate) struct Hashing {
     queue: Mutex<Queue>,
     threads_max: usize,
+    bodies: AtomicUsize,
 }
+
+/// One of the bodies that are being stored.
+pub(crate) struct Share(Arc<Hashing>);
 
 impl Default for Hashing {
     fn default() -> Self {
         // With fewer threads more batches wait for each other, and cost less.
         let threads_max = available_parallelism().map_or(1, NonZero::get).div_ceil(2);
-        Self { queue: Mutex::default(), threads_max }
+        Self { queue: Mutex::default(), threads_max, bodies: AtomicUsize::new(0) }
     }
 }
 
 #[derive(Default)]
 struct Queue {
-    waiting: VecDeque<Waiting>,
+    waiting: VecDeque<Batch>,
     /// Threads that take from the queue until it is empty.
     working: usize,
 }
 
-impl Hashing {
+impl Share {
+    pub fn new(hashing: &Arc<Hashing>) -> Self {
+        hashing.bodies.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(hashing))
+    }
+
+    /// Whether so many bodies are under way that their batches are likely to meet.
+    pub fn is_one_of_many(&self) -> bool {
+        self.0.bodies.load(Ordering::Relaxed) >= MANY_BODIES
+    }
+
     /// Hashes a batch on another thread, together with those of others.
-    pub async fn hash(self: &Arc<Self>, state: State, batch: Vec<Bytes>) -> Result<State> {
+    pub async fn hash(&self, state: State, batch: Vec<Bytes>) -> Result<State> {
         let (answer, answered) = oneshot::channel();
         let one_more = {
-            let mut queue = self.queue();
-            queue.waiting.push_back(Waiting { state, batch, answer });
-            let one_more = queue.working < self.threads_max;
+            let mut queue = self.0.queue();
+            queue.waiting.push_back(Batch { state, left: batch.into(), answer });
+            let one_more = queue.working < self.0.threads_max;
             queue.working += usize::from(one_more);
             one_more
         };
         if one_more {
-            let worker = Worker { hashing: Arc::clone(self), counted: true };
+            let worker = Worker { hashing: Arc::clone(&self.0), counted: true };
             tokio::task::spawn_blocking(move || worker.work());
         }
         answered.await.map_err(Error::internal)
     }
+}
 
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.0.bodies.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Hashing {
     fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -77,27 +127,28 @@ struct Worker {
 
 impl Worker {
     fn work(mut self) {
-        while let Some(taken) = self.take() {
-            let (mut hashed, answers): (Vec<_>, Vec<_>) =
-                taken.into_iter().map(|one| ((one.state, one.batch), one.answer)).unzip();
-            State::update_all(&mut hashed);
-            for ((state, _), answer) in hashed.into_iter().zip(answers) {
+        let mut batches = Vec::new();
+        while self.admit(&mut batches) {
+            let slices: Vec<_> = batches.iter_mut().map(Batch::take_slice).collect();
+            let states = batches.iter_mut().map(|batch| &mut batch.state);
+            State::update_all(&mut states.zip(slices).collect::<Vec<_>>());
+            for done in batches.extract_if(.., |batch| batch.left.is_empty()) {
                 // Whoever asked may have gone.
-                let _ = answer.send(state);
+                let _ = done.answer.send(done.state);
             }
         }
     }
 
-    /// What one thread hashes next; `None` when it is no longer needed.
-    fn take(&mut self) -> Option<Vec<Waiting>> {
+    /// Fills `batches` up with those that wait; `false` when there is nothing to be hashed.
+    fn admit(&mut self, batches: &mut Vec<Batch>) -> bool {
         let mut queue = self.hashing.queue();
-        let waiting = queue.waiting.len();
-        if waiting == 0 {
+        let count = queue.waiting.len().min(LANES.saturating_sub(batches.len()));
+        batches.extend(queue.waiting.drain(..count));
+        if batches.is_empty() {
             queue.working -= 1;
             self.counted = false;
-            return None;
         }
-        Some(queue.waiting.drain(..waiting.min(LANES)).collect())
+        !batches.is_empty()
     }
 }
 
@@ -131,7 +182,8 @@ mod tests {
             tokio::spawn(async move {
                 let body: Vec<u8> = (0..300_000_u32).map(|n| (n >> 3) as u8 ^ number).collect();
                 let body = Bytes::from(body).slice(usize::from(number)..);
-                let mut digester = Digester::new(&hashing, true, Some(Algorithm::Crc32));
+                let share = Share::new(&hashing);
+                let mut digester = Digester::new(&share, true, Some(Algorithm::Crc32));
                 // Pieces as they come from a connection, and batches for both ways to hash.
                 for (from, to) in [(0, 90_000), (90_000, 90_001), (90_001, body.len())] {
                     let batch = body.slice(from..to);

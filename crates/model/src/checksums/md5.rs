@@ -1,158 +1,71 @@
-//! MD5 of one stream, or of several at once.
-//!
-//! One stream cannot be computed in parallel: every step waits for the one before, and most of a
-//! processor idles. Several can: [`update_all`] gives each a lane of vector registers, and eight
-//! take little more time than two did.
+//! MD5, of up to eight streams in the lanes of vector registers: eight take as long as one.
 //!
 //! Source: RFC 1321.
 
 use std::array;
 
 use md5::block_api::compress;
+use multiversion::multiversion;
 use wide::u32x8;
 
-/// Bytes that are mixed in at once.
-const BLOCK_BYTES: usize = 64;
-type Block = [u8; BLOCK_BYTES];
+use super::streams::{BLOCK_BYTES, Block, Blockwise, Stream};
 
-/// Streams that are computed at once.
-pub const LANES: usize = 8;
-/// So many and more are faster in lanes than one after another.
-const LANES_MIN: usize = 3;
+pub type Md5 = Stream<Blocks>;
 
-/// The MD5 of a stream, being computed.
+/// MD5 of the blocks of a stream.
 #[derive(Clone, Debug)]
-pub struct Md5 {
-    state: [u32; 4],
-    /// The beginning of a block, and how much of it is there.
-    begun: Block,
-    begun_bytes: usize,
-    length_bytes: u64,
-}
+pub enum Blocks {}
 
-impl Default for Md5 {
-    fn default() -> Self {
-        Self {
-            state: [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476],
-            begun: [0; BLOCK_BYTES],
-            begun_bytes: 0,
-            length_bytes: 0,
+const LANES: usize = 8;
+
+impl Blockwise for Blocks {
+    type State = [u32; 4];
+    type Value = [u8; 16];
+    const BEGIN: Self::State = [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476];
+    const LANES: usize = LANES;
+
+    fn mix(state: &mut Self::State, blocks: &[Block]) {
+        compress(state, blocks);
+    }
+
+    fn mix_all(streams: &mut [(&mut Self::State, &[Block])]) {
+        // A lane without a stream does as the first one does, for nothing.
+        let first = streams.first().map_or(&[] as &[Block], |(_, blocks)| *blocks);
+        let blocks = |lane| streams.get(lane).map_or(first, |(_, blocks)| *blocks);
+        let inputs: [&[Block]; LANES] = array::from_fn(blocks);
+        let states: [[u32; 4]; LANES] =
+            array::from_fn(|lane| streams.get(lane).map_or([0; 4], |(state, _)| **state));
+        let mut state =
+            array::from_fn(|word| u32x8::from(states.map(|state| *state.get(word).unwrap_or(&0))));
+        mix_lanes(&mut state, &inputs);
+        let mixed = state.map(u32x8::to_array);
+        for (lane, (state, _)) in streams.iter_mut().enumerate() {
+            **state = mixed.map(|word| word.get(lane).copied().unwrap_or(0));
         }
     }
-}
 
-impl Md5 {
-    pub fn update(&mut self, bytes: &[u8]) {
-        let (blocks, end) = self.complete(bytes).as_chunks();
-        compress(&mut self.state, blocks);
-        self.begin(end);
+    fn length(bits: u64) -> [u8; 8] {
+        bits.to_le_bytes()
     }
 
-    pub fn finish(mut self) -> [u8; 16] {
-        let length_bits = self.length_bytes.wrapping_mul(8).to_le_bytes();
-        let zeroes = (2 * BLOCK_BYTES - 9 - self.begun_bytes) % BLOCK_BYTES;
-        self.update(&[0x80]);
-        self.update([0; BLOCK_BYTES].get(..zeroes).unwrap_or_default());
-        self.update(&length_bits);
+    fn value(state: Self::State) -> Self::Value {
         let mut value = [0; 16];
-        for (bytes, word) in value.as_chunks_mut().0.iter_mut().zip(self.state) {
+        for (bytes, word) in value.as_chunks_mut().0.iter_mut().zip(state) {
             *bytes = word.to_le_bytes();
         }
         value
     }
-
-    /// Counts `bytes`, and takes as many as a block lacks that was begun; answers the others.
-    fn complete<'b>(&mut self, bytes: &'b [u8]) -> &'b [u8] {
-        self.length_bytes = self.length_bytes.wrapping_add(bytes.len() as u64);
-        if self.begun_bytes == 0 {
-            return bytes;
-        }
-        let lacks = BLOCK_BYTES - self.begun_bytes;
-        let (taken, rest) = bytes.split_at(lacks.min(bytes.len()));
-        self.begin(taken);
-        if self.begun_bytes == BLOCK_BYTES {
-            compress(&mut self.state, &[self.begun]);
-            self.begun_bytes = 0;
-        }
-        rest
-    }
-
-    /// Adds the beginning of a block.
-    fn begin(&mut self, bytes: &[u8]) {
-        let free = self.begun.iter_mut().skip(self.begun_bytes);
-        free.zip(bytes).for_each(|(to, from)| *to = *from);
-        self.begun_bytes += bytes.len();
-    }
 }
 
-/// A stream, and what is added to it, piece by piece.
-pub struct Addition<'a, P> {
-    md5: &'a mut Md5,
-    pieces: P,
-    /// What is left of a piece.
-    blocks: &'a [Block],
-    end: &'a [u8],
-}
-
-impl<'a, P: Iterator<Item = &'a [u8]>> Addition<'a, P> {
-    pub fn new(md5: &'a mut Md5, pieces: P) -> Self {
-        Self { md5, pieces, blocks: &[], end: &[] }
-    }
-
-    /// Sees to it that there are whole blocks; `false` at the end of everything.
-    fn is_ready(&mut self) -> bool {
-        while self.blocks.is_empty() {
-            self.md5.begin(std::mem::take(&mut self.end));
-            let Some(piece) = self.pieces.next() else { return false };
-            (self.blocks, self.end) = self.md5.complete(piece).as_chunks();
-        }
-        true
-    }
-
-    fn take(&mut self, blocks: usize) -> &'a [Block] {
-        let (taken, left) = self.blocks.split_at(blocks.min(self.blocks.len()));
-        self.blocks = left;
-        taken
-    }
-}
-
-/// Adds to several streams. Any number will do; at best there are [`LANES`] of one length.
-pub fn update_all<'a, P: Iterator<Item = &'a [u8]>>(additions: &mut [Addition<'a, P>]) {
-    loop {
-        let ready = additions.iter_mut().filter_map(|one| one.is_ready().then_some(one));
-        let mut ready: Vec<_> = ready.take(LANES).collect();
-        let blocks = ready.iter().map(|one| one.blocks.len()).min().unwrap_or(0);
-        if blocks == 0 {
-            return;
-        }
-        if ready.len() >= LANES_MIN {
-            run(&mut ready, blocks);
-        } else {
-            for one in ready {
-                let blocks = one.take(blocks);
-                compress(&mut one.md5.state, blocks);
-            }
-        }
-    }
-}
-
-/// Mixes so many blocks of each stream in.
-fn run<'a, P: Iterator<Item = &'a [u8]>>(lanes: &mut [&mut Addition<'a, P>], blocks: usize) {
-    let taken: Vec<_> = lanes.iter_mut().map(|lane| lane.take(blocks)).collect();
-    // A lane without a stream does as the first one does, for nothing.
-    let lane = |number| taken.get(number).or(taken.first()).copied().unwrap_or_default();
-    let inputs: [&[Block]; LANES] = array::from_fn(lane);
-    let states: [[u32; 4]; LANES] =
-        array::from_fn(|number| lanes.get(number).map_or([0; 4], |lane| lane.md5.state));
-    let mut state =
-        array::from_fn(|word| u32x8::from(states.map(|state| *state.get(word).unwrap_or(&0))));
+/// Mixes the blocks of every lane in. Newer instructions turn and fold words in one step.
+#[multiversion(targets("x86_64+avx2+avx512f+avx512vl", "x86_64+avx2"))]
+fn mix_lanes(state: &mut [u32x8; 4], inputs: &[&[Block]; LANES]) {
+    let mut now = *state;
+    let blocks = inputs.first().map_or(0, |blocks| blocks.len());
     for number in 0..blocks {
-        mix(&mut state, &words(&inputs, number));
+        mix(&mut now, &words(inputs, number));
     }
-    let state = state.map(u32x8::to_array);
-    for (number, lane) in lanes.iter_mut().enumerate() {
-        lane.md5.state = state.map(|word| word.get(number).copied().unwrap_or(0));
-    }
+    *state = now;
 }
 
 /// Words of the lanes' blocks of a number: all first ones, all second ones and so on.
@@ -266,46 +179,4 @@ fn four_steps(
 #[inline(always)]
 fn turned(word: u32x8, by: u32) -> u32x8 {
     (word << by) | (word >> (32 - by))
-}
-
-#[cfg(test)]
-mod tests {
-    use ::md5::{Digest as _, Md5 as Reference};
-    use proptest::prelude::*;
-
-    use super::*;
-
-    proptest! {
-        /// However streams are cut, and however many there are, each has its own value.
-        #[test]
-        fn many_streams_are_what_each_is_alone(
-            streams in prop::collection::vec(
-                (any::<u8>(), prop::collection::vec(0_usize..700, 0..6)), 0..20,
-            ),
-        ) {
-            let pieces_of = |(seed, lengths): &(u8, Vec<usize>)| -> Vec<Vec<u8>> {
-                let byte = |n: usize| seed.wrapping_add(n as u8);
-                let fill = |length: &usize| (0..*length).map(byte).collect();
-                lengths.iter().map(fill).collect()
-            };
-            let streams: Vec<_> = streams.iter().map(pieces_of).collect();
-            let mut together = vec![Md5::default(); streams.len()];
-            for half in 0..2 {
-                let pieces = streams.iter().map(|pieces| {
-                    let (first, second) = pieces.split_at(pieces.len() / 2);
-                    (if half == 0 { first } else { second }).iter().map(Vec::as_slice)
-                });
-                let pairs = together.iter_mut().zip(pieces);
-                let additions = pairs.map(|(md5, pieces)| Addition::new(md5, pieces));
-                update_all(&mut additions.collect::<Vec<_>>());
-            }
-            for (pieces, md5) in streams.iter().zip(together) {
-                let mut alone = Md5::default();
-                pieces.iter().for_each(|piece| alone.update(piece));
-                let expected: [u8; 16] = Reference::digest(pieces.concat()).into();
-                prop_assert_eq!(md5.finish(), expected);
-                prop_assert_eq!(alone.finish(), expected);
-            }
-        }
-    }
 }
