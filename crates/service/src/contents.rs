@@ -2,13 +2,14 @@
 
 use std::{
     collections::VecDeque,
+    mem,
     ops::{Range, RangeInclusive},
     sync::{Arc, Mutex, PoisonError},
 };
 
 use blobs::{BlobId, BlobReader, BlobWriter, Held, Location, Piece, Room, Wanted, Wish};
 use bytes::Bytes;
-use futures_util::future::try_join;
+use futures_util::future::try_join3;
 use minicbor::{Decode, Encode};
 use model::{
     Condition,
@@ -222,16 +223,21 @@ impl Service {
         let mut digester = Digester::new(&share, body.wants_sha256(), body.algorithm());
         let mut size_bytes = 0;
         let mut batch = next_batch(body, room, size_bytes).await?;
+        let mut hashed_last = None;
         while batch.size_bytes > 0 {
             size_bytes += batch.size_bytes as u64;
             if size_bytes > size_bytes_max {
                 return Err(Condition::EntityTooLarge.into());
             }
-            // Whoever hashes is the slowest, and is not to wait for the network.
+            // Whoever hashes is the slowest, and is to wait neither for the network nor for us: at
+            // the end of a turn a batch may still be hashed.
+            digester.update(&batch.pieces);
             let next = next_batch(body, room, size_bytes);
-            (batch, ()) = try_join(next, batch.take_in(&mut digester, &mut writer)).await?;
+            let write = batch.write(&mut writer);
+            let (next, (), ()) = try_join3(next, write, digester.settle()).await?;
+            drop(hashed_last.replace(mem::replace(&mut batch, next)));
         }
-        let digests = digester.finish()?;
+        let digests = digester.finish().await?;
         body.check(&digests)?;
         // From here on the bytes may lie in a segment: a client that takes its time to send them
         // holds nothing back.
@@ -259,15 +265,11 @@ struct Batch {
 }
 
 impl Batch {
-    /// Hashes and writes it, and lets go of it.
-    async fn take_in(self, digester: &mut Digester<'_>, writer: &mut BlobWriter) -> Result<()> {
-        let write = async {
-            for bytes in &self.pieces {
-                writer.write(bytes.clone()).await?;
-            }
-            Ok(())
-        };
-        try_join(digester.update(&self.pieces), write).await.map(drop)
+    async fn write(&self, writer: &mut BlobWriter) -> Result<()> {
+        for bytes in &self.pieces {
+            writer.write(bytes.clone()).await?;
+        }
+        Ok(())
     }
 }
 

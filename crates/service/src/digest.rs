@@ -1,5 +1,7 @@
 //! Digests of a body, computed in step with its writing.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use model::{
     checksums::{
@@ -11,7 +13,11 @@ use model::{
     records::{Checksum, ChecksumKind},
 };
 
-use crate::{Error, Result, body::Digests, hashing::Share};
+use crate::{
+    Result,
+    body::Digests,
+    hashing::{Body, Share, lost},
+};
 
 /// Batches above this are hashed on another thread, so that a large body does not hold up the
 /// small requests of its connection's thread.
@@ -22,8 +28,9 @@ const ALONE_BYTES_MAX: usize = 16 * 1024;
 /// What is being computed over a body.
 pub(crate) struct Digester<'s> {
     share: &'s Share,
-    /// Away while another thread has it.
+    /// There until a batch is hashed on another thread; from then on all are.
     state: Option<State>,
+    elsewhere: Option<Arc<Body>>,
 }
 
 pub(crate) struct State {
@@ -36,33 +43,41 @@ pub(crate) struct State {
 
 impl<'s> Digester<'s> {
     pub fn new(share: &'s Share, sha256: bool, checksum: Option<Algorithm>) -> Self {
-        let state = State {
-            size_bytes: 0,
-            md5: Md5::default(),
-            crc64: Hasher::new(Algorithm::Crc64Ecma),
-            sha256: sha256.then(Sha256::default),
-            checksum: checksum.map(|algorithm| (algorithm, Hasher::new(algorithm))),
-        };
-        Self { share, state: Some(state) }
+        Self { share, state: Some(State::new(sha256, checksum)), elsewhere: None }
     }
 
-    pub async fn update(&mut self, batch: &[Bytes]) -> Result<()> {
-        let Some(mut state) = self.state.take() else { return Err(lost()) };
+    /// Adds a batch: at once, or soon on another thread.
+    pub fn update(&mut self, batch: &[Bytes]) {
         let inline_bytes_max = match self.share.is_one_of_many() {
             true => ALONE_BYTES_MAX,
             false => INLINE_BYTES_MAX,
         };
-        if batch.iter().map(Bytes::len).sum::<usize>() <= inline_bytes_max {
-            State::update_all(&mut [(&mut state, batch)]);
-        } else {
-            state = self.share.hash(state, batch.to_vec()).await?;
+        let is_short = batch.iter().map(Bytes::len).sum::<usize>() <= inline_bytes_max;
+        match self.state.take() {
+            Some(mut state) if is_short => {
+                State::update_all(&mut [(&mut state, batch)]);
+                self.state = Some(state);
+            }
+            state => {
+                let body = self.elsewhere.get_or_insert_with(|| Body::new(state));
+                self.share.hash(body, batch.to_vec());
+            }
         }
-        self.state = Some(state);
-        Ok(())
     }
 
-    pub fn finish(self) -> Result<Digests> {
-        let state = self.state.ok_or_else(lost)?;
+    /// Waits until all batches but the last one are hashed.
+    pub async fn settle(&self) -> Result<()> {
+        match &self.elsewhere {
+            Some(body) => body.settle(1).await,
+            None => Ok(()),
+        }
+    }
+
+    pub async fn finish(self) -> Result<Digests> {
+        let state = match self.elsewhere {
+            Some(body) => body.end().await?,
+            None => self.state.ok_or_else(lost)?,
+        };
         let checksum = state.checksum.map(|(algorithm, hasher)| Checksum {
             algorithm,
             value: hasher.finish(),
@@ -79,6 +94,16 @@ impl<'s> Digester<'s> {
 }
 
 impl State {
+    pub fn new(sha256: bool, checksum: Option<Algorithm>) -> Self {
+        Self {
+            size_bytes: 0,
+            md5: Md5::default(),
+            crc64: Hasher::new(Algorithm::Crc64Ecma),
+            sha256: sha256.then(Sha256::default),
+            checksum: checksum.map(|algorithm| (algorithm, Hasher::new(algorithm))),
+        }
+    }
+
     /// Adds to each body the pieces that stand beside it.
     pub fn update_all<P: AsRef<[Bytes]>>(bodies: &mut [(&mut Self, P)]) {
         add(bodies.iter_mut().map(|(state, pieces)| (&mut state.md5, P::as_ref(pieces))));
@@ -106,9 +131,4 @@ fn add<'a, H: Blockwise + 'a>(streams: impl Iterator<Item = (&'a mut Stream<H>, 
         Addition::new(stream, pieces.iter().map(|bytes| bytes.as_ref()))
     };
     update_all(&mut streams.map(addition).collect::<Vec<_>>());
-}
-
-/// The thread that computed was stopped.
-fn lost() -> Error {
-    Error::new(model::Condition::Internal, "the digest of the body was lost")
 }

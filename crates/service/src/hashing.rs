@@ -6,6 +6,7 @@
 
 use std::{
     collections::VecDeque,
+    mem,
     num::NonZero,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -15,8 +16,11 @@ use std::{
 };
 
 use bytes::Bytes;
-use model::checksums::{md5, streams::Blockwise as _};
-use tokio::sync::oneshot;
+use model::{
+    Condition,
+    checksums::{md5, streams::Blockwise as _},
+};
+use tokio::sync::Notify;
 
 use crate::{Error, Result, digest::State};
 
@@ -29,42 +33,16 @@ const SLICE_BYTES: usize = 64 * 1024;
 /// Half as many as there are lanes: fewer do not make up for the change of threads.
 const MANY_BODIES: usize = LANES / 2;
 
-/// What is left of a batch of a body, and what is known of the bytes before it.
-struct Batch {
-    state: State,
-    left: VecDeque<Bytes>,
-    answer: oneshot::Sender<State>,
-}
-
-impl Batch {
-    fn take_slice(&mut self) -> Vec<Bytes> {
-        let mut slice = Vec::new();
-        let mut missing = SLICE_BYTES;
-        while let Some(bytes) = self.left.front_mut().filter(|_| missing > 0) {
-            let taken = bytes.split_to(missing.min(bytes.len()));
-            if bytes.is_empty() {
-                self.left.pop_front();
-            }
-            missing -= taken.len();
-            slice.push(taken);
-        }
-        slice
-    }
-}
-
-/// Batches that wait to be hashed.
+/// Those who hash, and what waits for them.
 pub(crate) struct Hashing {
     queue: Mutex<Queue>,
     threads_max: usize,
     bodies: AtomicUsize,
 }
 
-/// One of the bodies that are being stored.
-pub(crate) struct Share(Arc<Hashing>);
-
 impl Default for Hashing {
     fn default() -> Self {
-        // With fewer threads more batches wait for each other, and cost less.
+        // With fewer threads more batches meet, and cost less.
         let threads_max = available_parallelism().map_or(1, NonZero::get).div_ceil(2);
         Self { queue: Mutex::default(), threads_max, bodies: AtomicUsize::new(0) }
     }
@@ -72,10 +50,19 @@ impl Default for Hashing {
 
 #[derive(Default)]
 struct Queue {
-    waiting: VecDeque<Batch>,
+    waiting: VecDeque<Arc<Body>>,
     /// Threads that take from the queue until it is empty.
     working: usize,
 }
+
+impl Hashing {
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One of the bodies that are being stored.
+pub(crate) struct Share(Arc<Hashing>);
 
 impl Share {
     pub fn new(hashing: &Arc<Hashing>) -> Self {
@@ -88,12 +75,20 @@ impl Share {
         self.0.bodies.load(Ordering::Relaxed) >= MANY_BODIES
     }
 
-    /// Hashes a batch on another thread, together with those of others.
-    pub async fn hash(&self, state: State, batch: Vec<Bytes>) -> Result<State> {
-        let (answer, answered) = oneshot::channel();
+    /// Hashes a batch on another thread, after those of the body that were given before.
+    pub fn hash(&self, body: &Arc<Body>, batch: Vec<Bytes>) {
+        let idle = {
+            let mut left = body.left();
+            left.batches.push_back(batch);
+            left.unfinished += 1;
+            !mem::replace(&mut left.taken, true)
+        };
+        if !idle {
+            return;
+        }
         let one_more = {
             let mut queue = self.0.queue();
-            queue.waiting.push_back(Batch { state, left: batch.into(), answer });
+            queue.waiting.push_back(Arc::clone(body));
             let one_more = queue.working < self.0.threads_max;
             queue.working += usize::from(one_more);
             one_more
@@ -102,7 +97,6 @@ impl Share {
             let worker = Worker { hashing: Arc::clone(&self.0), counted: true };
             tokio::task::spawn_blocking(move || worker.work());
         }
-        answered.await.map_err(Error::internal)
     }
 }
 
@@ -112,9 +106,130 @@ impl Drop for Share {
     }
 }
 
-impl Hashing {
-    fn queue(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+/// A body that is hashed on another thread.
+pub(crate) struct Body {
+    left: Mutex<Left>,
+    /// Told at the end of every batch.
+    hashed: Notify,
+}
+
+struct Left {
+    /// What is known of the bytes before; away while they are being hashed, and lost if that broke
+    /// off.
+    state: Option<State>,
+    /// What nobody has begun to hash.
+    batches: VecDeque<Vec<Bytes>>,
+    unfinished: usize,
+    /// The body waits in the queue, or is being hashed.
+    taken: bool,
+}
+
+impl Body {
+    pub fn new(state: Option<State>) -> Arc<Self> {
+        let left = Left { state, batches: VecDeque::new(), unfinished: 0, taken: false };
+        Arc::new(Self { left: Mutex::new(left), hashed: Notify::new() })
+    }
+
+    /// Waits until no more than so many batches are left.
+    ///
+    /// # Errors
+    /// The thread that hashed was stopped.
+    pub async fn settle(&self, batches_max: usize) -> Result<()> {
+        loop {
+            {
+                let left = self.left();
+                if !left.taken && left.state.is_none() {
+                    return Err(lost());
+                }
+                if left.unfinished <= batches_max {
+                    return Ok(());
+                }
+            }
+            self.hashed.notified().await;
+        }
+    }
+
+    /// What is known of all bytes, once nothing is left.
+    ///
+    /// # Errors
+    /// As [`Self::settle`].
+    pub async fn end(&self) -> Result<State> {
+        self.settle(0).await?;
+        self.left().state.take().ok_or_else(lost)
+    }
+
+    fn left(&self) -> MutexGuard<'_, Left> {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Nobody will hash it.
+    fn give_up(&self) {
+        let mut left = self.left();
+        left.state = None;
+        left.taken = false;
+        self.hashed.notify_one();
+    }
+}
+
+/// The thread that hashed was stopped.
+pub(crate) fn lost() -> Error {
+    Error::new(Condition::Internal, "the digest of a body was lost")
+}
+
+/// A batch that a thread hashes.
+struct Batch {
+    body: Arc<Body>,
+    /// There until it is given back.
+    state: Option<State>,
+    rest: VecDeque<Bytes>,
+}
+
+impl Batch {
+    /// The next one of a body from the queue.
+    fn begin(body: Arc<Body>) -> Option<Self> {
+        let mut left = body.left();
+        let state = left.state.take();
+        let rest = left.batches.pop_front().unwrap_or_default().into();
+        drop(left);
+        if state.is_none() {
+            body.give_up();
+            return None;
+        }
+        Some(Self { body, state, rest })
+    }
+
+    fn take_slice(&mut self) -> Vec<Bytes> {
+        let mut slice = Vec::new();
+        let mut missing = SLICE_BYTES;
+        while let Some(bytes) = self.rest.front_mut().filter(|_| missing > 0) {
+            let taken = bytes.split_to(missing.min(bytes.len()));
+            if bytes.is_empty() {
+                self.rest.pop_front();
+            }
+            missing -= taken.len();
+            slice.push(taken);
+        }
+        slice
+    }
+
+    /// Gives the state back, and the body if there is more of it.
+    fn end(mut self) -> Option<Arc<Body>> {
+        let mut left = self.body.left();
+        left.state = self.state.take();
+        left.unfinished -= 1;
+        left.taken = !left.batches.is_empty();
+        let more = left.taken;
+        drop(left);
+        self.body.hashed.notify_one();
+        more.then(|| Arc::clone(&self.body))
+    }
+}
+
+impl Drop for Batch {
+    fn drop(&mut self) {
+        if self.state.is_some() {
+            self.body.give_up();
+        }
     }
 }
 
@@ -128,22 +243,23 @@ struct Worker {
 impl Worker {
     fn work(mut self) {
         let mut batches = Vec::new();
-        while self.admit(&mut batches) {
+        let mut more = Vec::new();
+        while self.admit(&mut batches, &mut more) {
             let slices: Vec<_> = batches.iter_mut().map(Batch::take_slice).collect();
-            let states = batches.iter_mut().map(|batch| &mut batch.state);
+            let states = batches.iter_mut().filter_map(|batch| batch.state.as_mut());
             State::update_all(&mut states.zip(slices).collect::<Vec<_>>());
-            for done in batches.extract_if(.., |batch| batch.left.is_empty()) {
-                // Whoever asked may have gone.
-                let _ = done.answer.send(done.state);
-            }
+            let done = batches.extract_if(.., |batch| batch.rest.is_empty());
+            more.extend(done.filter_map(Batch::end));
         }
     }
 
-    /// Fills `batches` up with those that wait; `false` when there is nothing to be hashed.
-    fn admit(&mut self, batches: &mut Vec<Batch>) -> bool {
+    /// Puts `more` at the end of the queue, and fills `batches` up from its beginning; `false` when
+    /// there is nothing to be hashed.
+    fn admit(&mut self, batches: &mut Vec<Batch>, more: &mut Vec<Arc<Body>>) -> bool {
         let mut queue = self.hashing.queue();
+        queue.waiting.extend(more.drain(..));
         let count = queue.waiting.len().min(LANES.saturating_sub(batches.len()));
-        batches.extend(queue.waiting.drain(..count));
+        batches.extend(queue.waiting.drain(..count).filter_map(Batch::begin));
         if batches.is_empty() {
             queue.working -= 1;
             self.counted = false;
@@ -159,7 +275,7 @@ impl Drop for Worker {
             let mut queue = self.hashing.queue();
             queue.working -= 1;
             if queue.working == 0 {
-                queue.waiting.clear();
+                queue.waiting.drain(..).for_each(|body| body.give_up());
             }
         }
     }
@@ -189,9 +305,10 @@ mod tests {
                     let batch = body.slice(from..to);
                     let (one, other) =
                         (batch.slice(..batch.len() / 3), batch.slice(batch.len() / 3..));
-                    digester.update(&[one, other]).await.unwrap();
+                    digester.update(&[one, other]);
+                    digester.settle().await.unwrap();
                 }
-                (body, digester.finish().unwrap())
+                (body, digester.finish().await.unwrap())
             })
         });
         for body in bodies.collect::<Vec<_>>() {
@@ -201,5 +318,19 @@ mod tests {
             assert_eq!(digests.checksum.unwrap().value, Algorithm::Crc32.hash(&body));
             assert_eq!(digests.size_bytes, body.len() as u64);
         }
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_for_a_thread_that_broke_off_is_told() {
+        let body = Body::new(Some(State::new(true, None)));
+        body.left().batches.push_back(vec![Bytes::from_static(b"abc")]);
+        body.left().unfinished = 1;
+        body.left().taken = true;
+        let batch = Batch::begin(Arc::clone(&body)).unwrap();
+        let (settled, ()) = tokio::join!(body.settle(0), async { drop(batch) });
+        assert!(settled.is_err());
+        let share = Share::new(&Arc::default());
+        share.hash(&body, vec![Bytes::from_static(b"def")]);
+        assert!(body.end().await.is_err());
     }
 }
