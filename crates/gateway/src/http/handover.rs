@@ -28,6 +28,10 @@ use tokio::io::{AsyncRead, AsyncWrite, Interest};
 use super::{pipe::Pipe, watch::Activity};
 use crate::wire::Pieces;
 
+/// Bytes that one connection sends before it is the turn of the next one, as long as its client
+/// takes all.
+const TURN_BYTES: usize = 1024 * 1024;
+
 /// What bytes go out by.
 pub trait Transport: AsyncRead + AsyncWrite + Unpin {
     /// The socket, if bytes go into it as they are.
@@ -86,7 +90,12 @@ impl Outgoing {
 
     fn poll(&mut self, io: &mut impl Transport, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.begun = true;
+        let mut turn_bytes = 0;
         while self.end.is_none() {
+            if turn_bytes >= TURN_BYTES {
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             if self.last.is_some() {
                 ready!(poll_pipe(&mut self.pipe, io, false, context))?;
                 self.pipe = None;
@@ -116,6 +125,7 @@ impl Outgoing {
             let wrong = || service::Error::new(Condition::Internal, "The length is wrong.");
             self.last = match next {
                 Ok(Some(piece)) => {
+                    turn_bytes += piece.len();
                     let left = self.left_bytes.checked_sub(piece.len() as u64);
                     self.left_bytes = left.unwrap_or(0);
                     self.piece = left.map(|_| piece);
@@ -306,6 +316,27 @@ mod tests {
         assert_eq!(came.to_vec(), [b"head".to_vec(), vec![b'a'; 100], vec![b'b'; 100]].concat());
         assert!(matches!(ask(&mut body).await, Poll::Ready(None)));
         server.write_all(b"other").await.unwrap();
+    }
+
+    #[actix_rt::test]
+    async fn a_client_that_takes_all_lets_others_have_their_turn() {
+        const PIECES: usize = 5;
+        let (mut client, server) = duplex(PIECES * TURN_BYTES);
+        let mut server = Watched::new(server, Some(LIMIT), LIMIT, None);
+        let piece = |_| Ok(Piece::from(Bytes::from(vec![b'a'; TURN_BYTES])));
+        let pieces = Box::pin(stream::iter((0..PIECES).map(piece)));
+        let size_bytes = PIECES * TURN_BYTES;
+        let mut body = HandedOver::new(server.activity().clone(), pieces, size_bytes as u64);
+        assert!(ask(&mut body).await.is_pending());
+        let mut turns = 0;
+        poll_fn(|context| {
+            turns += 1;
+            Pin::new(&mut server).poll_flush(context)
+        })
+        .await
+        .unwrap();
+        assert_eq!(turns, 1 + PIECES);
+        client.read_exact(&mut vec![0; size_bytes]).await.unwrap();
     }
 
     #[actix_rt::test]
