@@ -1,5 +1,5 @@
-//! How long the hot paths take, on one thread and with disks in memory:
-//! `cargo bench -p larder-counts --bench times`. Whole requests include the check of their signature.
+//! How long the hot paths take, on one thread and with disks in memory. Whole requests include the
+//! check of their signature. `cargo bench -p larder-counts --bench times` runs it.
 //!
 //! Times depend on the machine: for a comparison, take both sides in turn. What must not grow is
 //! counted instead, see `counts.rs`.

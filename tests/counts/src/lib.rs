@@ -1,8 +1,8 @@
 //! What is counted: a store in memory, on one thread, that answers whole requests.
 //!
 //! Time and randomness are fixed and disks are simulated, so a count depends on the code alone.
-//! How it is run is in `run`, which paths there are in `paths.rs`. `benches/times.rs` takes the time
-//! of the same paths.
+//! How it is run is in `run`, which paths there are in `paths.rs`. `benches/times.rs` takes the
+//! time of the same paths.
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a wrong answer is no count")]
 
