@@ -209,14 +209,14 @@ def options_from(arguments) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="tests/bench/run", description=__doc__)
     add = parser.add_argument
     add("--quick", action="store_true", help="few rows, 16 connections, one repeat, 2 seconds")
-    add("--full", action="store_true", help="all rows, three repeats (the default)")
+    add("--full", action="store_true", help="all rows and --clients, three repeats")
     add("--rows", help="shell patterns of row names, with commas")
     add("--servers", default=",".join(PEERS), help="names, with commas")
     add("--repeats", type=int, help="how often each server has its turn")
     add("--seconds", type=float, help="for one row, after a fifth of it as warm-up")
     add("--rate", type=float, help="open loop: so many requests arrive per second")
     add("--list-keys", type=int, default=5000, help="keys in the bucket that is listed")
-    add("--clients", action="store_true", help="also aws, rclone, restic, ossutil on small files")
+    add("--clients", action="store_true", help="also aws, rclone, restic, ossutil on files")
     add("--no-facts", dest="facts", action="store_false", help="no syncs, start time, disk use")
     add("--larder", type=Path, help="the program; target/release/larder otherwise")
     add("--generator", type=Path, help="the load generator, built already")
@@ -231,6 +231,7 @@ def options_from(arguments) -> argparse.Namespace:
     options.directory.mkdir(parents=True, exist_ok=True)
     options.out = options.out or options.directory / "results.jsonl"
     options.failures = []
+    options.clients = options.clients or options.full
     if options.larder:
         Larder.binary = options.larder
     return options
