@@ -2,7 +2,6 @@
 
 use std::{
     collections::VecDeque,
-    mem,
     ops::{Range, RangeInclusive},
     sync::{Arc, Mutex, PoisonError},
 };
@@ -223,7 +222,6 @@ impl Service {
         let mut digester = Digester::new(&share, body.wants_sha256(), body.algorithm());
         let mut size_bytes = 0;
         let mut batch = next_batch(body, room, size_bytes).await?;
-        let mut hashed_last = None;
         while batch.size_bytes > 0 {
             size_bytes += batch.size_bytes as u64;
             if size_bytes > size_bytes_max {
@@ -231,11 +229,9 @@ impl Service {
             }
             // Whoever hashes is the slowest, and is to wait neither for the network nor for us: at
             // the end of a turn a batch may still be hashed.
-            digester.update(&batch.pieces);
+            digester.update(&batch.pieces, batch.held.clone());
             let next = next_batch(body, room, size_bytes);
-            let write = batch.write(&mut writer);
-            let (next, (), ()) = try_join3(next, write, digester.settle()).await?;
-            drop(hashed_last.replace(mem::replace(&mut batch, next)));
+            (batch, (), ()) = try_join3(next, batch.write(&mut writer), digester.settle()).await?;
         }
         let digests = digester.finish().await?;
         body.check(&digests)?;
@@ -260,14 +256,15 @@ impl Service {
 struct Batch {
     pieces: Vec<Bytes>,
     size_bytes: usize,
-    /// Counts `size_bytes`.
-    _held: Held,
+    /// Counts `size_bytes`, until all are hashed and written.
+    held: Arc<Held>,
 }
 
 impl Batch {
-    async fn write(&self, writer: &mut BlobWriter) -> Result<()> {
-        for bytes in &self.pieces {
-            writer.write(bytes.clone()).await?;
+    /// Writes it, and lets go of it.
+    async fn write(self, writer: &mut BlobWriter) -> Result<()> {
+        for bytes in self.pieces {
+            writer.write(bytes).await?;
         }
         Ok(())
     }
@@ -287,7 +284,7 @@ async fn next_batch(body: &mut dyn Body, room: &Arc<Room>, before_bytes: u64) ->
             pieces.push(piece);
         }
     }
-    Ok(Batch { pieces, size_bytes, _held: held })
+    Ok(Batch { pieces, size_bytes, held: Arc::new(held) })
 }
 
 /// The largest body of one request.

@@ -16,7 +16,7 @@ use model::{
 use crate::{
     Result,
     body::Digests,
-    hashing::{Body, Share, lost},
+    hashing::{Body, Holder, Share, lost},
 };
 
 /// Batches above this are hashed on another thread, so that a large body does not hold up the
@@ -46,8 +46,8 @@ impl<'s> Digester<'s> {
         Self { share, state: Some(State::new(sha256, checksum)), elsewhere: None }
     }
 
-    /// Adds a batch: at once, or soon on another thread.
-    pub fn update(&mut self, batch: &[Bytes]) {
+    /// Adds a batch: at once, or soon on another thread, which then lets go of `held`.
+    pub fn update(&mut self, batch: &[Bytes], held: Holder) {
         let inline_bytes_max = match self.share.is_one_of_many() {
             true => ALONE_BYTES_MAX,
             false => INLINE_BYTES_MAX,
@@ -60,7 +60,7 @@ impl<'s> Digester<'s> {
             }
             state => {
                 let body = self.elsewhere.get_or_insert_with(|| Body::new(state));
-                self.share.hash(body, batch.to_vec());
+                self.share.hash(body, batch.to_vec(), held);
             }
         }
     }
@@ -73,10 +73,10 @@ impl<'s> Digester<'s> {
         }
     }
 
-    pub async fn finish(self) -> Result<Digests> {
-        let state = match self.elsewhere {
+    pub async fn finish(mut self) -> Result<Digests> {
+        let state = match &self.elsewhere {
             Some(body) => body.end().await?,
-            None => self.state.ok_or_else(lost)?,
+            None => self.state.take().ok_or_else(lost)?,
         };
         let checksum = state.checksum.map(|(algorithm, hasher)| Checksum {
             algorithm,
@@ -90,6 +90,14 @@ impl<'s> Digester<'s> {
             sha256: state.sha256.map(Sha256::finish),
             checksum,
         })
+    }
+}
+
+impl Drop for Digester<'_> {
+    fn drop(&mut self) {
+        if let Some(body) = &self.elsewhere {
+            body.cancel();
+        }
     }
 }
 

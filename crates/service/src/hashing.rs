@@ -59,7 +59,21 @@ impl Hashing {
     fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Sees to it that somebody takes what waits, if there may be one more to do so.
+    fn call_one_more(self: &Arc<Self>, mut queue: MutexGuard<'_, Queue>) {
+        if queue.waiting.is_empty() || queue.working >= self.threads_max {
+            return;
+        }
+        queue.working += 1;
+        drop(queue);
+        let worker = Worker { hashing: Arc::clone(self), counted: true };
+        tokio::task::spawn_blocking(move || worker.work());
+    }
 }
+
+/// What counts the bytes of a batch for as long as anybody has them.
+pub(crate) type Holder = Arc<dyn Send + Sync>;
 
 /// One of the bodies that are being stored.
 pub(crate) struct Share(Arc<Hashing>);
@@ -70,33 +84,27 @@ impl Share {
         Self(Arc::clone(hashing))
     }
 
-    /// Whether so many bodies are under way that their batches are likely to meet.
+    /// Whether so many bodies are being stored that their batches are likely to meet.
     pub fn is_one_of_many(&self) -> bool {
         self.0.bodies.load(Ordering::Relaxed) >= MANY_BODIES
     }
 
     /// Hashes a batch on another thread, after those of the body that were given before.
-    pub fn hash(&self, body: &Arc<Body>, batch: Vec<Bytes>) {
+    ///
+    /// - `held`: is let go of when they are hashed.
+    pub fn hash(&self, body: &Arc<Body>, batch: Vec<Bytes>, held: Holder) {
         let idle = {
             let mut left = body.left();
-            left.batches.push_back(batch);
+            left.batches.push_back((batch, held));
             left.unfinished += 1;
             !mem::replace(&mut left.taken, true)
         };
         if !idle {
             return;
         }
-        let one_more = {
-            let mut queue = self.0.queue();
-            queue.waiting.push_back(Arc::clone(body));
-            let one_more = queue.working < self.0.threads_max;
-            queue.working += usize::from(one_more);
-            one_more
-        };
-        if one_more {
-            let worker = Worker { hashing: Arc::clone(&self.0), counted: true };
-            tokio::task::spawn_blocking(move || worker.work());
-        }
+        let mut queue = self.0.queue();
+        queue.waiting.push_back(Arc::clone(body));
+        self.0.call_one_more(queue);
     }
 }
 
@@ -118,7 +126,7 @@ struct Left {
     /// off.
     state: Option<State>,
     /// What nobody has begun to hash.
-    batches: VecDeque<Vec<Bytes>>,
+    batches: VecDeque<(Vec<Bytes>, Holder)>,
     unfinished: usize,
     /// The body waits in the queue, or is being hashed.
     taken: bool,
@@ -158,6 +166,13 @@ impl Body {
         self.left().state.take().ok_or_else(lost)
     }
 
+    /// Forgets what nobody has begun to hash: the client is gone.
+    pub fn cancel(&self) {
+        let mut left = self.left();
+        left.unfinished -= left.batches.len();
+        left.batches.clear();
+    }
+
     fn left(&self) -> MutexGuard<'_, Left> {
         self.left.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -182,20 +197,25 @@ struct Batch {
     /// There until it is given back.
     state: Option<State>,
     rest: VecDeque<Bytes>,
+    held: Option<Holder>,
 }
 
 impl Batch {
     /// The next one of a body from the queue.
     fn begin(body: Arc<Body>) -> Option<Self> {
         let mut left = body.left();
-        let state = left.state.take();
-        let rest = left.batches.pop_front().unwrap_or_default().into();
+        let (state, batch) = (left.state.take(), left.batches.pop_front());
         drop(left);
-        if state.is_none() {
-            body.give_up();
-            return None;
+        match (state, batch) {
+            (Some(state), Some((batch, held))) => {
+                Some(Self { body, state: Some(state), rest: batch.into(), held: Some(held) })
+            }
+            // It was lost, or nobody waits for it any more.
+            _ => {
+                body.give_up();
+                None
+            }
         }
-        Some(Self { body, state, rest })
     }
 
     fn take_slice(&mut self) -> Vec<Bytes> {
@@ -214,6 +234,7 @@ impl Batch {
 
     /// Gives the state back, and the body if there is more of it.
     fn end(mut self) -> Option<Arc<Body>> {
+        self.held = None;
         let mut left = self.body.left();
         left.state = self.state.take();
         left.unfinished -= 1;
@@ -257,13 +278,20 @@ impl Worker {
     /// there is nothing to be hashed.
     fn admit(&mut self, batches: &mut Vec<Batch>, more: &mut Vec<Arc<Body>>) -> bool {
         let mut queue = self.hashing.queue();
+        // A body that has more already waits for us: then others are to help, if they may.
+        let is_late = !more.is_empty() && queue.working < self.hashing.threads_max;
+        let most = if is_late { MANY_BODIES } else { LANES };
         queue.waiting.extend(more.drain(..));
-        let count = queue.waiting.len().min(LANES.saturating_sub(batches.len()));
-        batches.extend(queue.waiting.drain(..count).filter_map(Batch::begin));
+        while batches.len() < most
+            && let Some(body) = queue.waiting.pop_front()
+        {
+            batches.extend(Batch::begin(body));
+        }
         if batches.is_empty() {
             queue.working -= 1;
             self.counted = false;
         }
+        self.hashing.call_one_more(queue);
         !batches.is_empty()
     }
 }
@@ -299,14 +327,16 @@ mod tests {
                 let body: Vec<u8> = (0..300_000_u32).map(|n| (n >> 3) as u8 ^ number).collect();
                 let body = Bytes::from(body).slice(usize::from(number)..);
                 let share = Share::new(&hashing);
+                let held = Arc::new(());
                 let mut digester = Digester::new(&share, true, Some(Algorithm::Crc32));
                 // Pieces as they come from a connection, and batches for both ways to hash.
                 for (from, to) in [(0, 90_000), (90_000, 90_001), (90_001, body.len())] {
                     let batch = body.slice(from..to);
                     let (one, other) =
                         (batch.slice(..batch.len() / 3), batch.slice(batch.len() / 3..));
-                    digester.update(&[one, other]);
+                    digester.update(&[one, other], held.clone());
                     digester.settle().await.unwrap();
+                    assert!(Arc::strong_count(&held) <= 2, "only of the last batch");
                 }
                 (body, digester.finish().await.unwrap())
             })
@@ -323,14 +353,30 @@ mod tests {
     #[tokio::test]
     async fn whoever_waits_for_a_thread_that_broke_off_is_told() {
         let body = Body::new(Some(State::new(true, None)));
-        body.left().batches.push_back(vec![Bytes::from_static(b"abc")]);
+        body.left().batches.push_back((vec![Bytes::from_static(b"abc")], Arc::new(())));
         body.left().unfinished = 1;
         body.left().taken = true;
         let batch = Batch::begin(Arc::clone(&body)).unwrap();
         let (settled, ()) = tokio::join!(body.settle(0), async { drop(batch) });
         assert!(settled.is_err());
         let share = Share::new(&Arc::default());
-        share.hash(&body, vec![Bytes::from_static(b"def")]);
+        share.hash(&body, vec![Bytes::from_static(b"def")], Arc::new(()));
         assert!(body.end().await.is_err());
+    }
+
+    #[tokio::test]
+    async fn nothing_is_kept_of_an_upload_that_broke_off() {
+        let hashing = Arc::new(Hashing { threads_max: 0, ..Hashing::default() });
+        let share = Share::new(&hashing);
+        let mut digester = Digester::new(&share, true, None);
+        let (batch, held) = (Bytes::from(vec![0; 100_000]), Arc::new(()));
+        digester.update(std::slice::from_ref(&batch), held.clone());
+        digester.update(std::slice::from_ref(&batch), held.clone());
+        assert_eq!(Arc::strong_count(&held), 3);
+        drop(digester);
+        assert!(batch.is_unique() && Arc::strong_count(&held) == 1);
+        let mut worker = Worker { hashing: Arc::clone(&hashing), counted: true };
+        hashing.queue().working = 1;
+        assert!(!worker.admit(&mut Vec::new(), &mut Vec::new()), "there is nothing to do");
     }
 }

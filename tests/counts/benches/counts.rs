@@ -10,7 +10,7 @@ use bytes::Bytes;
 use gungraun::prelude::*;
 use larder_counts::{Counter, paths::*};
 use metadata::embedded::counting::{Group, Rows};
-use model::checksums::{Algorithm, md5, sha256};
+use model::checksums::{Algorithm, md5};
 use tempfile::TempDir;
 
 type Counted = (Counter, u16, usize);
@@ -53,12 +53,6 @@ fn md5_together(bodies: Vec<Vec<Bytes>>) -> (Vec<[u8; 16]>, Vec<Vec<Bytes>>) {
 }
 
 #[library_benchmark]
-#[bench::of_8(bodies())]
-fn sha256_together(bodies: Vec<Vec<Bytes>>) -> (Vec<[u8; 32]>, Vec<Vec<Bytes>>) {
-    (digest_together::<sha256::Blocks>(black_box(&bodies)), bodies)
-}
-
-#[library_benchmark]
 #[bench::group_of_8(group())]
 fn journal(group: Group) -> (Vec<u8>, Group) {
     (black_box(&group).encode(), group)
@@ -72,7 +66,7 @@ fn index((folder, rows): (TempDir, Rows)) -> (usize, TempDir, Rows) {
 
 library_benchmark_group!(
     name = counts,
-    benchmarks = [request, digest_256k, md5_together, sha256_together, journal, index]
+    benchmarks = [request, digest_256k, md5_together, journal, index]
 );
 
 /// What was freed is handed out again as it is. Else glibc tidies its heap up now and then, which

@@ -13,7 +13,7 @@
 use std::{
     cell::Cell,
     io,
-    pin::Pin,
+    pin::{Pin, pin},
     task::{Context, Poll, ready},
 };
 
@@ -23,7 +23,10 @@ use actix_tls::accept::rustls_0_23::TlsStream;
 use bytes::Bytes;
 use model::Condition;
 use service::Piece;
-use tokio::io::{AsyncRead, AsyncWrite, Interest};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, Interest},
+    task::yield_now,
+};
 
 use super::{pipe::Pipe, watch::Activity};
 use crate::wire::Pieces;
@@ -93,8 +96,8 @@ impl Outgoing {
         let mut turn_bytes = 0;
         while self.end.is_none() {
             if turn_bytes >= TURN_BYTES {
-                context.waker().wake_by_ref();
-                return Poll::Pending;
+                // Unlike a waker, this also lets the runtime see what others have sent meanwhile.
+                return pin!(yield_now()).poll(context).map(Ok);
             }
             if self.last.is_some() {
                 ready!(poll_pipe(&mut self.pipe, io, false, context))?;

@@ -1,4 +1,5 @@
-//! MD5, of up to eight streams in the lanes of vector registers: eight take as long as one.
+//! MD5, of up to eight streams in the lanes of vector registers: eight take as long as one, or
+//! twice as long where the registers turn words in three steps.
 //!
 //! Source: RFC 1321.
 
@@ -57,7 +58,8 @@ impl Blockwise for Blocks {
     }
 }
 
-/// Mixes the blocks of every lane in. Newer instructions turn and fold words in one step.
+/// Mixes the blocks of every lane in. AVX-512 turns and folds words in one step; it is only chosen
+/// on processors that do not slow down for it.
 #[multiversion(targets("x86_64+avx2+avx512f+avx512vl", "x86_64+avx2"))]
 fn mix_lanes(state: &mut [u32x8; 4], inputs: &[&[Block]; LANES]) {
     let mut now = *state;

@@ -3,8 +3,6 @@
 //!
 //! Source: FIPS 180-4.
 
-use std::array;
-
 use multiversion::{multiversion, target::match_target};
 use sha2::block_api::compress256;
 
@@ -59,19 +57,6 @@ impl Blockwise for Blocks {
     }
 }
 
-/// The first 32 bits of the fractions of the cube roots of the first 64 primes.
-#[rustfmt::skip]
-const CUBE_ROOTS: [u32; 64] = [
-    0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
-    0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
-    0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
-    0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967,
-    0x27b70a85, 0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85,
-    0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070,
-    0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
-    0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2,
-];
-
 #[multiversion(targets("x86_64+sha+avx2"))]
 fn mix_lanes(states: &mut [[u32; 8]; LANES], inputs: &[&[Block]; LANES]) {
     match_target! {
@@ -87,9 +72,30 @@ mod x86 {
         _mm_sha256msg1_epu32, _mm_sha256msg2_epu32, _mm_sha256rnds2_epu32, _mm_shuffle_epi8,
         _mm_shuffle_epi32,
     };
+    use std::array;
 
     use super::*;
 
+    /// The first 32 bits of the fractions of the cube roots of the first 64 primes.
+    #[rustfmt::skip]
+    const CUBE_ROOTS: [[u32; 4]; 16] = [
+        [0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5],
+        [0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5],
+        [0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3],
+        [0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174],
+        [0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc],
+        [0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da],
+        [0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7],
+        [0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967],
+        [0x27b70a85, 0x2e1b2138, 0x4d2c6dfc, 0x53380d13],
+        [0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85],
+        [0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3],
+        [0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070],
+        [0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5],
+        [0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3],
+        [0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208],
+        [0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2],
+    ];
     /// Four words stand in a register in the order of bytes of the processor.
     const TURN: [i64; 2] = [0x0405_0607_0001_0203, 0x0c0d_0e0f_0809_0a0b];
 
@@ -111,7 +117,7 @@ mod x86 {
             for (lane, input) in lanes.iter_mut().zip(inputs) {
                 lane.words = words(input.get(number).unwrap_or(&[0; 64]));
             }
-            for (number, roots) in CUBE_ROOTS.as_chunks().0.iter().enumerate() {
+            for (number, roots) in CUBE_ROOTS.iter().enumerate() {
                 let [a, b, c, d] = roots.map(u32::cast_signed);
                 let roots = _mm_set_epi32(d, c, b, a);
                 for lane in &mut lanes {
