@@ -30,7 +30,8 @@ const LANES: usize = md5::Blocks::LANES;
 /// still in the processor's own memory when the next algorithm reads them.
 const SLICE_BYTES: usize = 64 * 1024;
 
-/// Half as many as there are lanes: fewer do not make up for the change of threads.
+/// So many bodies make up for the change of threads, and are enough for one that has others to
+/// help it.
 const MANY_BODIES: usize = LANES / 2;
 
 /// Those who hash, and what waits for them.

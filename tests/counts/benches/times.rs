@@ -6,6 +6,8 @@
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a wrong answer is no time")]
 
+use std::fmt;
+
 use divan::counter::BytesCount;
 use divan::{Bencher, black_box};
 use larder_counts::{Counter, paths::*};
@@ -15,58 +17,35 @@ fn main() {
     divan::main();
 }
 
-fn request(bencher: Bencher<'_, '_>, counter: fn() -> Counter) {
+/// A request by its name, and what is ready to ask it.
+struct Request(&'static str, fn() -> Counter);
+
+impl fmt::Display for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+const REQUESTS: [Request; 9] = [
+    Request("put_4k", || put_of(4 * KIB)),
+    Request("put_1m", || put_of(MIB)),
+    Request("put_chunked_64k", chunked),
+    Request("get_4k", || get_of(4 * KIB)),
+    Request("get_4k_by_user_with_policies", || get_by_user(true)),
+    Request("stat_4k", stat),
+    Request("delete_4k", delete),
+    Request("list_200", || list("/bkt?list-type=2")),
+    Request("list_20_prefixes", || list("/bkt?list-type=2&delimiter=%2F")),
+];
+
+#[divan::bench(args = REQUESTS, sample_count = 50, sample_size = 1)]
+fn request(bencher: Bencher<'_, '_>, Request(_, counter): &Request) {
     let ask = |counter: Counter| {
         let answered = counter.count();
         assert!((200..300).contains(&answered.1), "status {}", answered.1);
         answered
     };
     bencher.with_inputs(counter).bench_values(ask);
-}
-
-#[divan::bench(sample_count = 50, sample_size = 1)]
-fn put_4k(bencher: Bencher<'_, '_>) {
-    request(bencher, || put_of(4 * KIB));
-}
-
-#[divan::bench(sample_count = 50, sample_size = 1)]
-fn put_1m(bencher: Bencher<'_, '_>) {
-    request(bencher, || put_of(MIB));
-}
-
-#[divan::bench(sample_count = 50, sample_size = 1)]
-fn put_chunked_64k(bencher: Bencher<'_, '_>) {
-    request(bencher, chunked);
-}
-
-#[divan::bench(sample_count = 50, sample_size = 1)]
-fn get_4k(bencher: Bencher<'_, '_>) {
-    request(bencher, || get_of(4 * KIB));
-}
-
-#[divan::bench(sample_count = 50, sample_size = 1)]
-fn get_4k_by_user_with_policies(bencher: Bencher<'_, '_>) {
-    request(bencher, || get_by_user(true));
-}
-
-#[divan::bench(sample_count = 50, sample_size = 1)]
-fn stat_4k(bencher: Bencher<'_, '_>) {
-    request(bencher, stat);
-}
-
-#[divan::bench(sample_count = 50, sample_size = 1)]
-fn delete_4k(bencher: Bencher<'_, '_>) {
-    request(bencher, delete);
-}
-
-#[divan::bench(sample_count = 20, sample_size = 1)]
-fn list_200(bencher: Bencher<'_, '_>) {
-    request(bencher, || list("/bkt?list-type=2"));
-}
-
-#[divan::bench(sample_count = 20, sample_size = 1)]
-fn list_20_prefixes(bencher: Bencher<'_, '_>) {
-    request(bencher, || list("/bkt?list-type=2&delimiter=%2F"));
 }
 
 #[divan::bench(args = [Algorithm::Md5, Algorithm::Sha256, Algorithm::Crc64Ecma, Algorithm::Crc32])]
