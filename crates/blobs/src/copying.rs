@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 
 use crate::error::{Error, Result};
 use crate::files::FileCopy;
-use crate::format::{ChunkEncoder, Record, file_header, file_trailer};
+use crate::format::{FileEncoder, FileLayout, Record};
 use crate::identifiers::DirectoryId;
 use crate::location::{CopyAt, Location, Wanted};
 use crate::reader::BlobReader;
@@ -75,7 +75,8 @@ pub(crate) async fn store_missing_copies(
         let chosen = inner.choose(&wanted.region, known.blob, 1, &held, &tried).await;
         let Some(member) = chosen.first() else { break };
         let volume = Arc::clone(&member.volume);
-        match copy_file(inner, known, description, volume, Over::Nothing).await {
+        let layout = FileLayout::default();
+        match copy_file(inner, known, description, volume, layout, Over::Nothing).await {
             Ok(copy) => copies.push(copy),
             Err(_) => {
                 tried.insert(member.volume.id());
@@ -98,11 +99,13 @@ pub(crate) async fn copy_file(
     source: &Location,
     description: &Bytes,
     target: Arc<Volume>,
+    layout: FileLayout,
     over: Over,
 ) -> Result<FileCopy> {
     let (blob, attempt) = (source.blob, inner.next_attempt());
-    let mut copy = FileCopy::create(target, blob, inner.incarnation, attempt).await?;
-    match fill(inner, source, description, &mut copy, over).await {
+    let mut copy = FileCopy::create(target, blob, layout, inner.incarnation, attempt).await?;
+    let encoder = FileEncoder::new(layout, blob, inner.incarnation);
+    match fill(inner, source, description, encoder, &mut copy, over).await {
         Ok(()) => Ok(copy),
         Err(error) => {
             copy.discard().await;
@@ -115,23 +118,22 @@ async fn fill(
     inner: &Arc<Inner>,
     source: &Location,
     description: &Bytes,
+    mut encoder: FileEncoder,
     copy: &mut FileCopy,
     over: Over,
 ) -> Result<()> {
-    copy.append(vec![file_header(source.blob, inner.incarnation)]).await?;
-    let mut encoder = ChunkEncoder::new(source.blob);
     let mut reader = BlobReader::new(Arc::clone(inner), source.clone(), 0..source.size_bytes);
     while let Some(batch) = reader.next_batch().await {
         let mut parts = Vec::new();
-        for piece in batch? {
-            encoder.push(piece.into_bytes().await?, &mut parts);
+        for mut piece in batch? {
+            while let Some(bytes) = piece.next().await {
+                encoder.push(bytes?, &mut parts);
+            }
         }
         copy.append(parts).await?;
     }
     let mut end = Vec::new();
-    encoder.finish(&mut end);
-    end.push(description.clone());
-    end.push(file_trailer(source.blob, source.size_bytes, description));
+    encoder.finish(description, &mut end);
     copy.append(end).await?;
     match over {
         Over::Nothing => copy.publish().await,

@@ -11,8 +11,8 @@ use std::os::unix::fs::FileExt as _;
 use bytes::Bytes;
 use rustix::io::Errno;
 
-/// What memory, offset and length are multiples of: no device and no file system asks for more.
-const PAGE_BYTES: usize = 4096;
+use crate::format::PAGE_BYTES;
+
 /// Below this the page cache is cheaper.
 pub(crate) const DIRECT_BYTES_MIN: usize = 512 * 1024;
 /// Above this too much memory would stay with the thread.

@@ -9,7 +9,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::sync::OwnedSemaphorePermit;
 
+use crate::format::FileLayout;
 use crate::identifiers::{BlobId, IncarnationId};
+use crate::location::{CopyAt, Place};
 use crate::volume::Volume;
 
 /// Bytes after which a growing file is synced, so that no single sync has long to do: a long one
@@ -26,6 +28,7 @@ pub(crate) struct FileCopy {
     pub volume: Arc<Volume>,
     name: String,
     blob: BlobId,
+    layout: FileLayout,
     end: u64,
     synced: u64,
     _open: OwnedSemaphorePermit,
@@ -36,13 +39,18 @@ impl FileCopy {
     pub async fn create(
         volume: Arc<Volume>,
         blob: BlobId,
+        layout: FileLayout,
         incarnation: IncarnationId,
         attempt: u64,
     ) -> io::Result<Self> {
         let name = format!("tmp/{incarnation}-{blob}-{attempt:x}");
         let open = volume.one_more_file()?;
         volume.create(&name).await?;
-        Ok(Self { volume, name, blob, end: 0, synced: 0, _open: open })
+        Ok(Self { volume, name, blob, layout, end: 0, synced: 0, _open: open })
+    }
+
+    pub fn at(&self) -> CopyAt {
+        CopyAt { directory: self.volume.id(), place: Place::File(self.layout) }
     }
 
     pub async fn append(&mut self, parts: Vec<Bytes>) -> io::Result<()> {

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::error::Result;
 use crate::files::file_name;
-use crate::format::{DESCRIPTION_BYTES_MAX, FILE_TRAILER_BYTES, decode_file_tail};
+use crate::format::{FILE_END_BYTES_MAX, decode_file_tail};
 use crate::identifiers::{BlobId, DirectoryId, SegmentKey};
 use crate::location::{CopyAt, Place};
 use crate::store::Blobs;
@@ -86,13 +86,14 @@ impl Finder {
         let Some(member) = self.blobs.inner.member(directory) else { return Ok(page) };
         for entry in member.volume.list(&format!("blobs/{folder:02x}")).await? {
             let Ok(blob) = entry.name.parse::<BlobId>() else { continue };
-            let length = DESCRIPTION_BYTES_MAX + FILE_TRAILER_BYTES;
+            let length = FILE_END_BYTES_MAX;
             let offset = entry.size_bytes.saturating_sub(length as u64);
             let tail = member.volume.read_at(&file_name(blob), offset, length).await;
             let known = tail.ok().and_then(|tail| decode_file_tail(blob, entry.size_bytes, &tail));
             match known {
-                Some((size_bytes, description)) => {
-                    let copy = CopyAt { directory, place: Place::File };
+                Some((trailer, description)) => {
+                    let copy = CopyAt { directory, place: Place::File(trailer.layout) };
+                    let size_bytes = trailer.size_bytes;
                     page.copies.push(FoundCopy { blob, size_bytes, copy, description });
                 }
                 None => page.unreadable += 1,

@@ -14,10 +14,10 @@ use std::path::Path;
 use bytes::Bytes;
 use crc_fast::{CrcAlgorithm, checksum};
 
-use crate::format::{self, RECORD_HEADER_BYTES, Record, RecordHeader};
+use crate::format::{self, FileEncoder, FileLayout, RECORD_HEADER_BYTES, Record, RecordHeader};
 use crate::identifiers::{BlobId, IncarnationId, SegmentId, SegmentKey};
 use crate::identity::Identity;
-use crate::location::{Location, Place};
+use crate::location::Location;
 
 const BLOB: BlobId = BlobId([0xab; 16]);
 const SEGMENT: SegmentId = SegmentId { incarnation: IncarnationId([0xcd; 16]), number: 7 };
@@ -29,7 +29,7 @@ pub type Edit = (u16, u8);
 pub fn location(bytes: &[u8]) -> bool {
     let Ok(location) = Location::decode(bytes) else { return false };
     assert_eq!(location.encode(), bytes);
-    let in_files = location.copies.iter().filter(|copy| copy.place == Place::File).count();
+    let in_files = location.copies.iter().filter(|copy| copy.place.is_file()).count();
     location.segments().len() == 2 && in_files == 1
 }
 
@@ -86,22 +86,35 @@ pub fn record(description: &[u8], payload: &[u8], edits: &[Edit], reseal: bool) 
     false
 }
 
-/// Front and end of a large file.
+/// A large file reads back in both layouts, and an edited one is refused.
 pub fn file(size_bytes: u64, description: &[u8], edits: &[Edit], reseal: bool) {
-    let header = format::file_header(BLOB, SEGMENT.incarnation);
-    let edited = edit(header.to_vec(), edits, false);
-    let found = format::decode_file_header(&edited);
-    assert_eq!(found.is_some(), edited == header);
     let description = Bytes::copy_from_slice(description);
-    let trailer = format::file_trailer(BLOB, size_bytes, &description);
-    let end = [&description[..], &trailer].concat();
-    let edited = Bytes::from(edit(end.clone(), edits, false));
-    let found = format::decode_file_end(BLOB, size_bytes, &edited);
-    assert_eq!(found.is_some(), edited == end, "damage was not seen");
-    let _ = format::decode_file_end(BLOB, size_bytes, &description);
-    let raw = edit(description.to_vec(), &[], reseal);
+    for layout in [FileLayout::Interleaved, FileLayout::Contiguous] {
+        let mut encoder = FileEncoder::new(layout, BLOB, SEGMENT.incarnation);
+        let mut parts = Vec::new();
+        let payload = Bytes::from(vec![7; (size_bytes % 300_000) as usize]);
+        encoder.push(payload.clone(), &mut parts);
+        encoder.finish(&description, &mut parts);
+        let whole = Bytes::from(parts.concat());
+        let (file_bytes, length) = (whole.len() as u64, payload.len() as u64);
+        let found = format::decode_file_tail(BLOB, file_bytes, &whole);
+        let (trailer, found) = found.expect("what was written reads back");
+        assert_eq!((trailer.layout, trailer.size_bytes, &found), (layout, length, &description));
+        let end = whole.slice(layout.description_offset(length) as usize..);
+        let edited = Bytes::from(edit(end.to_vec(), edits, false));
+        let found = format::decode_file_end(BLOB, layout, length, &edited);
+        assert_eq!(found.is_some(), edited == end, "damage was not seen");
+        assert_eq!(format::decode_file_tail(BLOB, file_bytes, &edited).is_some(), edited == end);
+        let offset = layout.description_offset(size_bytes);
+        assert!(offset >= size_bytes.min(u64::MAX - 64));
+        let header = whole.slice(..format::FILE_HEADER_BYTES.min(whole.len()));
+        let edited = edit(header.to_vec(), edits, false);
+        let interleaved = layout == FileLayout::Interleaved && edited == header;
+        assert_eq!(format::decode_file_header(&edited).is_some(), interleaved);
+    }
+    let raw = Bytes::from(edit(description.to_vec(), &[], reseal));
     let _ = (RecordHeader::decode(&raw), format::decode_file_header(&raw));
-    assert!(format::data_end(size_bytes) >= size_bytes.min(u64::MAX - 64));
+    let _ = format::decode_file_tail(BLOB, size_bytes, &raw);
     let last = format::chunk_count(size_bytes).saturating_sub(1);
     let lengths = last * format::CHUNK_BYTES as u64 + format::chunk_length(size_bytes, last) as u64;
     assert_eq!(lengths, size_bytes);

@@ -47,7 +47,7 @@ pub use damage::{Damage, Finding};
 pub use directory::{Directory, DirectorySpec};
 pub use disk::{Disk, DiskFuture, Entry, Space};
 pub use error::{DirectoryError, Error, Result};
-pub use format::{CHUNK_BYTES, DESCRIPTION_BYTES_MAX};
+pub use format::{CHUNK_BYTES, DESCRIPTION_BYTES_MAX, FileLayout};
 pub use found::{Finder, FoundCopy, FoundPage};
 pub use identifiers::{BlobId, DirectoryId, IncarnationId, SegmentId, SegmentKey, StoreId};
 pub use location::{CopyAt, Location, Place, Wanted, Wish};

@@ -3,13 +3,15 @@
 use bytes::{Buf, BufMut};
 
 use crate::error::{Error, Result};
+use crate::format::FileLayout;
 use crate::identifiers::{BlobId, DirectoryId, IncarnationId, SegmentId, SegmentKey};
 
 /// Version bytes of [`Location::encode`]: without and with a number of copies of its own.
 const VERSION: u8 = 1;
 const VERSION_WITH_WISH: u8 = 2;
-const PLACE_FILE: u8 = 0;
+const PLACE_INTERLEAVED_FILE: u8 = 0;
 const PLACE_SEGMENT: u8 = 1;
+const PLACE_CONTIGUOUS_FILE: u8 = 2;
 /// More copies than this in stored bytes are a sign of damage.
 const COPIES_MAX: usize = 64;
 
@@ -95,16 +97,22 @@ pub struct CopyAt {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
     /// A file of its own, named by the blob.
-    File,
+    File(FileLayout),
     /// A record in a segment; `length` counts the whole record with header and padding.
     Segment { segment: SegmentId, offset: u64, length: u64 },
+}
+
+impl Place {
+    pub fn is_file(&self) -> bool {
+        matches!(self, Self::File(_))
+    }
 }
 
 impl Location {
     /// The segments that hold a copy, and the bytes the copy takes there.
     pub fn segments(&self) -> Vec<(SegmentKey, u64)> {
         let in_segment = |copy: &CopyAt| match copy.place {
-            Place::File => None,
+            Place::File(_) => None,
             Place::Segment { segment, length, .. } => {
                 Some((SegmentKey { directory: copy.directory, segment }, length))
             }
@@ -122,7 +130,8 @@ impl Location {
         for copy in &self.copies {
             bytes.put_slice(&copy.directory.0);
             match copy.place {
-                Place::File => bytes.put_u8(PLACE_FILE),
+                Place::File(FileLayout::Interleaved) => bytes.put_u8(PLACE_INTERLEAVED_FILE),
+                Place::File(FileLayout::Contiguous) => bytes.put_u8(PLACE_CONTIGUOUS_FILE),
                 Place::Segment { segment, offset, length } => {
                     bytes.put_u8(PLACE_SEGMENT);
                     bytes.put_slice(&segment.incarnation.0);
@@ -164,7 +173,8 @@ fn decode(bytes: &mut &[u8]) -> Option<Location> {
     for _ in 0..count {
         let directory = DirectoryId(identifier(bytes)?);
         let place = match bytes.try_get_u8().ok()? {
-            PLACE_FILE => Place::File,
+            PLACE_INTERLEAVED_FILE => Place::File(FileLayout::Interleaved),
+            PLACE_CONTIGUOUS_FILE => Place::File(FileLayout::Contiguous),
             PLACE_SEGMENT => {
                 let incarnation = IncarnationId(identifier(bytes)?);
                 let segment = SegmentId { incarnation, number: varint(bytes)? };
@@ -217,13 +227,16 @@ mod tests {
 
     fn any_copy() -> impl Strategy<Value = CopyAt> {
         let segment = (any::<[u8; 16]>(), any::<u64>(), any::<u64>(), any::<u64>());
-        (any::<[u8; 16]>(), proptest::option::of(segment)).prop_map(|(directory, segment)| {
-            let place = segment.map_or(Place::File, |(incarnation, number, offset, length)| {
+        let place = prop_oneof![
+            Just(Place::File(FileLayout::Interleaved)),
+            Just(Place::File(FileLayout::Contiguous)),
+            segment.prop_map(|(incarnation, number, offset, length)| {
                 let segment = SegmentId { incarnation: IncarnationId(incarnation), number };
                 Place::Segment { segment, offset, length }
-            });
-            CopyAt { directory: DirectoryId(directory), place }
-        })
+            }),
+        ];
+        (any::<[u8; 16]>(), place)
+            .prop_map(|(directory, place)| CopyAt { directory: DirectoryId(directory), place })
     }
 
     proptest! {
@@ -266,14 +279,17 @@ mod tests {
 
     #[test]
     fn encoding_of_a_file_copy_is_as_documented() {
-        let copies = vec![CopyAt { directory: DirectoryId([2; 16]), place: Place::File }];
-        let location = Location { blob: BlobId([1; 16]), size_bytes: 300, wish: None, copies };
-        let expected = [&[1u8][..], &[1; 16], &[0xac, 0x02], &[1], &[2; 16], &[0]].concat();
-        assert_eq!(location.encode(), expected);
-        let wished = Location { wish: Wish::exactly(3), ..location };
-        let expected = [&[2u8][..], &[1; 16], &[0xac, 0x02], &[3], &[1], &[2; 16], &[0]].concat();
-        assert_eq!(wished.encode(), expected);
-        let none = [&[2u8][..], &[1; 16], &[0xac, 0x02], &[0], &[1], &[2; 16], &[0]].concat();
+        for (layout, place) in [(FileLayout::Interleaved, 0), (FileLayout::Contiguous, 2)] {
+            let copies =
+                vec![CopyAt { directory: DirectoryId([2; 16]), place: Place::File(layout) }];
+            let location = Location { blob: BlobId([1; 16]), size_bytes: 300, wish: None, copies };
+            let blob = [&[1; 16][..], &[0xac, 0x02]].concat();
+            let copies = [&[1][..], &[2; 16], &[place]].concat();
+            assert_eq!(location.encode(), [&[1], &blob[..], &copies].concat());
+            let wished = Location { wish: Wish::exactly(3), ..location };
+            assert_eq!(wished.encode(), [&[2], &blob[..], &[3], &copies].concat());
+        }
+        let none = [&[2u8][..], &[1; 16], &[0xac, 0x02], &[0], &[1], &[2; 16], &[2]].concat();
         assert!(Location::decode(&none).is_err(), "no copies cannot be wished for");
     }
 

@@ -1,10 +1,14 @@
 //! Files of large blobs that ended processes wrote: those that metadata does not name are orphans.
 
+use std::io;
+
+use crate::disk::Entry;
 use crate::error::{Error, Result};
 use crate::files::file_name;
-use crate::format::{FILE_HEADER_BYTES, decode_file_header};
+use crate::format::{FILE_HEADER_BYTES, FILE_TRAILER_BYTES, FileTrailer, decode_file_header};
 use crate::identifiers::{BlobId, DirectoryId, IncarnationId};
 use crate::store::Blobs;
+use crate::volume::Volume;
 
 /// Files looked at in one page at most, so that a step is bounded.
 const PAGE_FILES_MAX: usize = 1000;
@@ -14,7 +18,7 @@ const PAGE_FILES_MAX: usize = 1000;
 pub struct StrayFile {
     pub blob: BlobId,
     pub directory: DirectoryId,
-    /// `None` if the header cannot be read: an incomplete or damaged file.
+    /// `None` if the file does not tell: it is incomplete or damaged.
     pub incarnation: Option<IncarnationId>,
 }
 
@@ -72,26 +76,26 @@ impl Blobs {
         };
         let volume = &member.volume;
         let entries = volume.list(&format!("blobs/{:02x}", cursor.fan_out)).await?;
-        let mut blobs: Vec<BlobId> = entries.iter().filter_map(|e| e.name.parse().ok()).collect();
-        blobs.retain(|blob| cursor.after.is_none_or(|after| *blob > after));
-        blobs.sort_unstable();
+        let named = |entry: Entry| Some((entry.name.parse().ok()?, entry.size_bytes));
+        let mut files: Vec<(BlobId, u64)> = entries.into_iter().filter_map(named).collect();
+        files.retain(|(blob, _)| cursor.after.is_none_or(|after| *blob > after));
+        files.sort_unstable();
         let limit = limit.clamp(1, PAGE_FILES_MAX);
-        let more = blobs.len() > limit;
-        blobs.truncate(limit);
+        let more = files.len() > limit;
+        files.truncate(limit);
         let mut page = FilePage::default();
-        for blob in &blobs {
-            let header = match volume.read_at(&file_name(*blob), 0, FILE_HEADER_BYTES).await {
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
-                result => result.ok().and_then(|bytes| decode_file_header(&bytes)),
+        for (blob, file_bytes) in &files {
+            let incarnation = match incarnation_of(volume, *blob, *file_bytes).await {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                told => told.ok().flatten(),
             };
-            let incarnation = header.map(|(_, incarnation)| incarnation);
             if incarnation != Some(self.inner.incarnation) {
                 let (blob, directory) = (*blob, cursor.directory);
                 page.files.push(StrayFile { blob, directory, incarnation });
             }
         }
         page.next = match more {
-            true => Some(FileCursor { after: blobs.last().copied(), ..cursor }),
+            true => Some(FileCursor { after: files.last().map(|(blob, _)| *blob), ..cursor }),
             false => self.next_folder(cursor),
         };
         Ok(page)
@@ -123,4 +127,20 @@ impl Blobs {
         let directory = later.min()?;
         Some(FileCursor { directory, fan_out: 0, after: None })
     }
+}
+
+/// Who wrote a file, by its end or its beginning. Nobody else's bytes are at the end.
+async fn incarnation_of(
+    volume: &Volume,
+    blob: BlobId,
+    file_bytes: u64,
+) -> io::Result<Option<IncarnationId>> {
+    let name = file_name(blob);
+    let end = file_bytes.saturating_sub(FILE_TRAILER_BYTES as u64);
+    let trailer = FileTrailer::decode(&volume.read_at(&name, end, FILE_TRAILER_BYTES).await?);
+    if let Some(incarnation) = trailer.and_then(|trailer| trailer.incarnation) {
+        return Ok(Some(incarnation));
+    }
+    let header = decode_file_header(&volume.read_at(&name, 0, FILE_HEADER_BYTES).await?);
+    Ok(header.map(|(_, incarnation)| incarnation))
 }

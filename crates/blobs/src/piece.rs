@@ -10,12 +10,12 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use futures_util::future::{BoxFuture, FutureExt as _};
+use futures_util::stream::{self, BoxStream, Stream, StreamExt as _};
 use rustix::io::{Errno, ReadWriteFlags};
-use rustix::pipe::{SpliceFlags, splice};
 use tokio::time::Instant;
 
 use crate::error::Result;
+use crate::format::CHUNK_BYTES;
 
 /// For so long after the check bytes may be given to the kernel to send them from its page cache,
 /// if the file was not written to. A page could have left the cache and come back from a rotten
@@ -62,8 +62,10 @@ impl Unchanged {
             let mut rest = [io::IoSliceMut::new(&mut byte)];
             rustix::io::preadv2(&*self.file, &mut rest, offset, ReadWriteFlags::NOWAIT) == Ok(1)
         };
-        let last = (length as u64).checked_sub(1).and_then(|last| offset.checked_add(last));
-        stamp(&self.file) == Some(self.changed) && cached(offset) && last.is_some_and(cached)
+        // What lies between is as old as that.
+        let mut probes =
+            (0..length.saturating_sub(1)).step_by(CHUNK_BYTES).chain(length.checked_sub(1));
+        stamp(&self.file) == Some(self.changed) && probes.all(|at| cached(offset + at as u64))
     }
 }
 
@@ -74,32 +76,26 @@ fn stamp(file: &File) -> Option<Stamp> {
 
 /// Checked bytes of a blob: in memory, or where the kernel has them, or both. For the kernel to
 /// send them saves copies.
-#[derive(Debug)]
 pub struct Piece {
-    memory: Memory,
+    length: usize,
+    /// The first of the bytes, or none that are in memory.
+    here: Bytes,
+    again: Option<Again>,
     kept: Option<Kept>,
 }
 
-enum Memory {
-    Here(Bytes),
-    /// So many bytes that only the kernel has, the first `skipped` of which are gone already.
-    Elsewhere {
-        length: usize,
-        skipped: usize,
-        load: Load,
-    },
+/// Where bytes come from that were checked a moment ago, but are not in memory of ours.
+struct Again {
+    chunks: BoxStream<'static, Result<Bytes>>,
+    /// So many of the first bytes are gone already.
+    skipped: usize,
 }
 
-/// Reads the bytes of a piece again, and checks them.
-pub(crate) type Load = BoxFuture<'static, Result<Bytes>>;
-
-impl fmt::Debug for Memory {
+impl fmt::Debug for Piece {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (name, length) = match self {
-            Self::Here(bytes) => ("Here", bytes.len()),
-            Self::Elsewhere { length, .. } => ("Elsewhere", *length),
-        };
-        f.debug_tuple(name).field(&length).finish()
+        let Self { length, here, kept, .. } = self;
+        let mut piece = f.debug_struct("Piece");
+        piece.field("length", length).field("here", &here.len()).field("kept", kept).finish()
     }
 }
 
@@ -123,69 +119,90 @@ impl Kept {
 
 impl Piece {
     pub(crate) fn new(bytes: Bytes, kept: Option<Kept>) -> Self {
-        Self { memory: Memory::Here(bytes), kept }
+        Self { length: bytes.len(), here: bytes, again: None, kept }
     }
 
     /// A piece that was checked a moment ago, and is read again only if it cannot be sent at once.
-    pub(crate) fn known(length: usize, kept: Kept, load: Load) -> Self {
-        Self { memory: Memory::Elsewhere { length, skipped: 0, load }, kept: Some(kept) }
+    ///
+    /// - `chunks`: reads it again, and checks it.
+    pub(crate) fn known(
+        length: usize,
+        kept: Kept,
+        chunks: BoxStream<'static, Result<Bytes>>,
+    ) -> Self {
+        let again = Some(Again { chunks, skipped: 0 });
+        Self { length, here: Bytes::new(), again, kept: Some(kept) }
     }
 
     pub fn len(&self) -> usize {
-        match &self.memory {
-            Memory::Here(bytes) => bytes.len(),
-            Memory::Elsewhere { length, .. } => *length,
-        }
+        self.length
     }
 
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.length == 0
     }
 
     /// Whether only the kernel has the bytes.
     #[cfg(test)]
     pub(crate) fn is_known(&self) -> bool {
-        matches!(self.memory, Memory::Elsewhere { .. })
+        self.again.is_some()
     }
 
-    /// The bytes; of a piece that only the kernel has, read and checked once more.
+    /// The first of the bytes, some or all; those that only the kernel has are read and checked
+    /// once more. None if the piece is empty. They stay in the piece.
     ///
     /// # Errors
-    /// Those of [`BlobReader::next`](crate::BlobReader::next).
-    pub async fn into_bytes(mut self) -> Result<Bytes> {
-        std::future::poll_fn(|context| self.poll_bytes(context)).await
-    }
-
-    /// As [`Self::into_bytes`], and the piece stays.
-    ///
-    /// # Errors
-    /// As [`Self::into_bytes`]; the piece is empty then.
+    /// Those of [`BlobReader::next`](crate::BlobReader::next); the piece is empty then.
     pub fn poll_bytes(&mut self, context: &mut Context<'_>) -> Poll<Result<Bytes>> {
-        let read = match &mut self.memory {
-            Memory::Here(bytes) => Ok(bytes.clone()),
-            Memory::Elsewhere { skipped, load, .. } => {
-                self.kept = None;
-                ready!(load.poll_unpin(context)).map(|mut bytes| bytes.split_off(*skipped))
+        while let Some(again) = self.again.as_mut().filter(|_| self.here.is_empty()) {
+            self.kept = None;
+            match ready!(again.chunks.poll_next_unpin(context)) {
+                Some(Ok(mut bytes)) => {
+                    let gone = again.skipped.min(bytes.len());
+                    again.skipped -= gone;
+                    self.here = bytes.split_off(gone);
+                }
+                Some(Err(error)) => {
+                    *self = Self::from(Bytes::new());
+                    return Poll::Ready(Err(error));
+                }
+                None => self.again = None,
             }
-        };
-        self.memory = Memory::Here(read.as_ref().map_or_else(|_| Bytes::new(), Bytes::clone));
-        Poll::Ready(read)
+        }
+        self.length = if self.again.is_some() { self.length } else { self.here.len() };
+        Poll::Ready(Ok(self.here.clone()))
+    }
+
+    /// Takes the first bytes out of the piece, as of [`Self::poll_bytes`]; `None` at its end.
+    ///
+    /// # Errors
+    /// As of [`Self::poll_bytes`].
+    pub async fn next(&mut self) -> Option<Result<Bytes>> {
+        let bytes = std::future::poll_fn(|context| self.poll_bytes(context)).await;
+        if let Ok(bytes) = &bytes {
+            self.advance(bytes.len());
+        }
+        bytes.map(|bytes| Some(bytes).filter(|bytes| !bytes.is_empty())).transpose()
+    }
+
+    /// The rest of the bytes, as of [`Self::next`].
+    pub fn into_stream(self) -> impl Stream<Item = Result<Bytes>> {
+        stream::unfold(self, |mut piece| async { Some((piece.next().await?, piece)) })
     }
 
     /// Whether [`Self::send`] can do anything. Else the bytes are to be sent.
     pub fn is_sendable(&self) -> bool {
-        self.kept.as_ref().is_some_and(|kept| kept.holds(self.len()))
+        self.kept.as_ref().is_some_and(|kept| kept.holds(self.length))
     }
 
     /// Takes the first `count` bytes away, of those that are there.
     pub fn advance(&mut self, count: usize) {
-        let count = count.min(self.len());
-        match &mut self.memory {
-            Memory::Here(bytes) => drop(bytes.split_to(count)),
-            Memory::Elsewhere { length, skipped, .. } => {
-                *length -= count;
-                *skipped += count;
-            }
+        let count = count.min(self.length);
+        self.length -= count;
+        let here = count.min(self.here.len());
+        drop(self.here.split_to(here));
+        if let Some(again) = &mut self.again {
+            again.skipped += count - here;
         }
         if let Some(kept) = &mut self.kept {
             kept.offset += count as u64;
@@ -199,39 +216,21 @@ impl Piece {
     /// # Errors
     /// Those of `sendfile(2)`. `WouldBlock` when the socket is full.
     pub fn send(&mut self, socket: impl AsFd) -> io::Result<usize> {
-        self.give(|file, offset, length| rustix::fs::sendfile(&socket, file, Some(offset), length))
-    }
-
-    /// As [`Self::send`], into a pipe: it holds the pages, not copies of them.
-    ///
-    /// # Errors
-    /// Those of `splice(2)`. `WouldBlock` when the pipe is full.
-    pub fn splice(&mut self, pipe: impl AsFd) -> io::Result<usize> {
-        self.give(|file, offset, length| {
-            splice(file, Some(offset), &pipe, None, length, SpliceFlags::NONBLOCK)
-        })
-    }
-
-    fn give(
-        &mut self,
-        give: impl Fn(&File, &mut u64, usize) -> rustix::io::Result<usize>,
-    ) -> io::Result<usize> {
-        let length = self.len();
         let Some(kept) = &self.kept else { return Ok(0) };
         let mut offset = kept.offset;
-        let given = loop {
-            match give(&kept.file.file, &mut offset, length) {
+        let sent = loop {
+            match rustix::fs::sendfile(&socket, &*kept.file.file, Some(&mut offset), self.length) {
                 Err(Errno::INTR) => {}
                 result => break result,
             }
         };
-        match given {
+        match sent {
             Ok(0) => self.kept = None,
-            Ok(given) => self.advance(given),
+            Ok(sent) => self.advance(sent),
             Err(Errno::AGAIN) => {}
             Err(_) => self.kept = None,
         }
-        Ok(given?)
+        Ok(sent?)
     }
 }
 
@@ -245,6 +244,8 @@ impl From<Bytes> for Piece {
 mod tests {
     use std::io::{Read as _, Write as _};
     use std::os::unix::net::UnixStream;
+
+    use futures_util::TryStreamExt as _;
 
     use super::*;
 
@@ -265,10 +266,15 @@ mod tests {
         Kept::new(file.clone(), offset, Instant::now())
     }
 
-    /// A piece of all digits that only the kernel has; read again it is letters.
+    /// A piece of all digits that only the kernel has; read again it is letters, in two chunks.
     fn known(file: &Unchanged) -> Piece {
-        let load = async { Ok(Bytes::from_static(b"abcdefghij")) }.boxed();
-        Piece::known(10, kept(file, 0), load)
+        let chunks = ["abcd", "efghij"].map(|chunk| Ok(Bytes::from_static(chunk.as_bytes())));
+        Piece::known(10, kept(file, 0), stream::iter(chunks).boxed())
+    }
+
+    async fn read(piece: Piece) -> Bytes {
+        let chunks: Vec<Bytes> = piece.into_stream().try_collect().await.expect("bytes");
+        chunks.concat().into()
     }
 
     #[tokio::test(start_paused = true)]
@@ -293,7 +299,23 @@ mod tests {
         assert!(piece.is_sendable());
         tokio::time::advance(FRESH).await;
         assert!(!piece.is_sendable());
-        assert_eq!(piece.into_bytes().await.expect("bytes"), "defghij");
+        assert_eq!(read(piece).await, "defghij");
+        let mut piece = known(&file);
+        piece.advance(5);
+        tokio::time::advance(FRESH).await;
+        assert_eq!(piece.next().await.expect("more").expect("bytes"), "fghij");
+        assert!(piece.is_empty() && piece.next().await.is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_cannot_be_read_again_is_an_error_and_nothing_follows() {
+        let (_name, file) = digits();
+        let failed = Err(crate::Error::Damaged(crate::BlobId([1; 16])));
+        let chunks = [Ok(Bytes::from_static(b"abcd")), failed];
+        let mut piece = Piece::known(10, kept(&file, 0), stream::iter(chunks).boxed());
+        assert_eq!(piece.next().await.expect("more").expect("bytes"), "abcd");
+        assert!(piece.next().await.expect("more").is_err());
+        assert!(piece.is_empty() && !piece.is_sendable() && piece.next().await.is_none());
     }
 
     #[tokio::test(start_paused = true)]
@@ -330,29 +352,12 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_full_pipe_takes_what_it_can_and_the_rest_later() {
-        let (_name, file) = digits();
-        let (read, write) = rustix::pipe::pipe().expect("a pipe");
-        let mut filled = 0;
-        let mut piece = known(&file);
-        while piece.splice(&write).is_ok() {
-            filled += 10 - piece.len();
-            piece = known(&file);
-        }
-        assert!(filled > 0 && piece.is_sendable());
-        let mut came = vec![0; filled];
-        std::fs::File::from(read.try_clone().expect("a file")).read_exact(&mut came).expect("came");
-        assert_eq!(&came[..10], b"0123456789");
-        assert_eq!(piece.splice(&write).expect("room again"), 10);
-    }
-
-    #[tokio::test(start_paused = true)]
     async fn a_file_that_is_too_short_sends_nothing_and_loses_nothing() {
         let (_name, file) = digits();
         let (_ours, theirs) = UnixStream::pair().expect("sockets");
         let mut piece = Piece::new(Bytes::from_static(b"abc"), Some(kept(&file, 10)));
         assert!(!piece.is_sendable());
         assert_eq!(piece.send(&theirs).expect("sent"), 0);
-        assert_eq!(piece.into_bytes().await.expect("bytes"), "abc");
+        assert_eq!(read(piece).await, "abc");
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt as _};
-use futures_util::stream::{FuturesUnordered, StreamExt};
+use futures_util::stream::{self, BoxStream, FuturesUnordered, StreamExt as _};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
@@ -16,13 +16,13 @@ use crate::damage::{Damage, Finding};
 use crate::error::{Error, Result};
 use crate::files::file_name;
 use crate::format::{
-    CHUNK_BYTES, CRC_BYTES, RecordHeader, chunk_count, chunk_crc, chunk_length, chunk_offset,
-    u32_at,
+    CHUNK_BYTES, CRC_BYTES, FileLayout, RecordHeader, checked_chunks, checksum_offset, chunk_count,
+    chunk_crc, chunk_length,
 };
+use crate::identifiers::DirectoryId;
 use crate::location::{CopyAt, Location, Place};
 use crate::piece::{Kept, Piece, Unchanged};
 use crate::store::Inner;
-use crate::verdicts::ChunkAt;
 use crate::volume::{Volume, is_shortage};
 
 /// Chunks read at once from a disk that is waited for: 1 MiB. One run is read ahead while the one
@@ -31,6 +31,9 @@ const RUN_CHUNKS: u64 = 8;
 /// Chunks read at once as long as the bytes come from memory: few enough that the processor still
 /// has them at hand when they are checked and sent. Nothing is read ahead then.
 const READY_RUN_CHUNKS: u64 = 2;
+
+/// Chunks given to the kernel at once that were found intact a moment ago.
+const KNOWN_RUN_CHUNKS: u64 = 8;
 
 /// Times `slow_read` after which another copy is asked even if its directory is slow too.
 const SLOW_ROUNDS: u32 = 10;
@@ -103,7 +106,7 @@ impl BlobReader {
     /// Chunks already yielded were intact.
     pub async fn next(&mut self) -> Option<Result<Bytes>> {
         match self.next_read().await? {
-            Ok(piece) => Some(piece.into_bytes().await),
+            Ok(mut piece) => piece.next().await,
             Err(error) => Some(Err(error)),
         }
     }
@@ -157,7 +160,7 @@ impl BlobReader {
         if self.failure.is_none() && !self.at_hand {
             self.read_ahead();
         }
-        let file = file.filter(|(copy, _)| run.at_hand && run.only == Some(*copy));
+        let file = file.filter(|file| run.at_hand && run.only == Some(file.copy));
         let cut = |chunk| self.cut(chunk, file.as_ref());
         let cut: Vec<Piece> = run.chunks.into_iter().map(cut).collect();
         match cut.is_empty() {
@@ -183,65 +186,84 @@ impl BlobReader {
         );
     }
 
-    /// The next chunk, if nothing has to be read to know that it is intact.
+    /// The next chunks, if nothing has to be read to know that they are intact.
     fn next_known(&mut self) -> Option<Piece> {
-        let chunk = self.chunks.start;
         let next = self.ready.is_empty() && self.ahead.is_none() && self.failure.is_none();
         if !next || self.chunks.is_empty() {
             return None;
         }
-        let (copy, file) = self.sendable()?;
-        let at = self.chunk_at(copy, chunk)?;
-        let checked = self.inner.verdicts.checked(&at, file.changed())?;
-        let (start, bytes) = self.wanted_of(chunk);
-        let kept = Kept::new(file, chunk_offset(chunk) + (bytes.start - start), checked);
-        let length = usize::try_from(bytes.end - bytes.start).ok()?;
-        let (inner, location) = (Arc::clone(&self.inner), Arc::clone(&self.location));
-        let load = async move {
-            let mut reader = Self::new(inner, location, bytes);
-            let nothing = Err(Error::InvalidRange);
-            reader.next().await.unwrap_or(nothing)
+        let file = self.sendable()?;
+        let most = match file.layout {
+            FileLayout::Interleaved => 1,
+            FileLayout::Contiguous => KNOWN_RUN_CHUNKS,
         };
-        self.chunks.start += 1;
-        self.position = (chunk + 1) * CHUNK_BYTES as u64;
-        Some(Piece::known(length, kept, load.boxed()))
+        let start = self.chunks.start;
+        let run = start..self.chunks.end.min(start + most);
+        let at = |chunk| (self.location.blob, file.directory, chunk);
+        let (count, checked) =
+            self.inner.verdicts.checked(run.map(at), file.unchanged.changed())?;
+        let end = start + count;
+        let bytes = self.wanted_of(start).start..self.wanted_of(end - 1).end;
+        let kept = self.kept_at(&file, start, checked);
+        let length = usize::try_from(bytes.end - bytes.start).ok()?;
+        let again = Self::new(Arc::clone(&self.inner), Arc::clone(&self.location), bytes);
+        self.chunks.start = end;
+        self.position = end * CHUNK_BYTES as u64;
+        Some(Piece::known(length, kept, again.into_stream()))
     }
 
-    /// The copy that is asked first, and its file, if the kernel can send from that.
-    fn sendable(&self) -> Option<(usize, Unchanged)> {
-        let index = self.order.first().copied()?;
-        let copy = self.location.copies.get(index).filter(|copy| copy.place == Place::File)?;
-        let volume = &self.inner.member(copy.directory)?.volume;
-        Some((index, volume.sendable(&file_name(self.location.blob))?))
+    fn into_stream(self) -> BoxStream<'static, Result<Bytes>> {
+        stream::unfold(self, |mut reader| async { Some((reader.next().await?, reader)) }).boxed()
     }
 
-    fn chunk_at(&self, copy: usize, chunk: u64) -> Option<ChunkAt> {
-        Some((self.location.blob, self.location.copies.get(copy)?.directory, chunk))
+    /// The file of the copy that is asked first, if the kernel can send from that.
+    fn sendable(&self) -> Option<Sendable> {
+        let copy = self.order.first().copied()?;
+        let CopyAt { directory, place: Place::File(layout) } = *self.location.copies.get(copy)?
+        else {
+            return None;
+        };
+        let volume = &self.inner.member(directory)?.volume;
+        let unchanged = volume.sendable(&file_name(self.location.blob))?;
+        Some(Sendable { copy, directory, layout, unchanged })
     }
 
-    /// Where a chunk begins, and the bytes of it that are in the range.
-    fn wanted_of(&self, chunk: u64) -> (u64, Range<u64>) {
+    /// The bytes of a chunk that are in the range.
+    fn wanted_of(&self, chunk: u64) -> Range<u64> {
         let start = chunk * CHUNK_BYTES as u64;
         let end = start + chunk_length(self.location.size_bytes, chunk) as u64;
-        (start, start.max(self.range.start)..end.min(self.range.end))
+        start.max(self.range.start)..end.min(self.range.end)
+    }
+
+    /// Where the file has the wanted bytes from a chunk on.
+    fn kept_at(&self, file: &Sendable, chunk: u64, checked: Instant) -> Kept {
+        let skipped = self.wanted_of(chunk).start - chunk * CHUNK_BYTES as u64;
+        Kept::new(file.unchanged.clone(), file.layout.chunk_offset(chunk) + skipped, checked)
     }
 
     /// The part of the next chunk that lies in the range; the file of a copy has it too.
-    fn cut(&mut self, bytes: Bytes, file: Option<&(usize, Unchanged)>) -> Piece {
+    fn cut(&mut self, bytes: Bytes, file: Option<&Sendable>) -> Piece {
         let chunk = self.position / CHUNK_BYTES as u64;
-        let (start, wanted) = self.wanted_of(chunk);
-        self.position += bytes.len() as u64;
-        let kept = file.map(|(copy, file)| {
-            if let Some(at) = self.chunk_at(*copy, chunk) {
-                self.inner.verdicts.note(at, file.changed());
-            }
-            let offset = chunk_offset(chunk) + (wanted.start - start);
-            Kept::new(file.clone(), offset, Instant::now())
+        let wanted = self.wanted_of(chunk);
+        let kept = file.map(|file| {
+            let at = (self.location.blob, file.directory, chunk);
+            self.inner.verdicts.note(at, file.unchanged.changed());
+            self.kept_at(file, chunk, Instant::now())
         });
         // Both fit: a chunk is small, and the range touches it.
-        let wanted = (wanted.start - start) as usize..(wanted.end - start) as usize;
+        let wanted = (wanted.start - self.position) as usize..(wanted.end - self.position) as usize;
+        self.position += bytes.len() as u64;
         Piece::new(bytes.slice(wanted), kept)
     }
+}
+
+/// The file of a copy that the kernel can send from.
+struct Sendable {
+    /// By index.
+    copy: usize,
+    directory: DirectoryId,
+    layout: FileLayout,
+    unchanged: Unchanged,
 }
 
 /// Why a copy gave no chunk at all.
@@ -410,40 +432,53 @@ pub(crate) async fn fetch_copy(
     chunks: Range<u64>,
 ) -> Fetched {
     match copy.place {
-        Place::File => fetch_from_file(volume, location, chunks).await,
+        Place::File(layout) => fetch_from_file(volume, location, layout, chunks).await,
         Place::Segment { .. } => {
             let (_, record, header) = read_record(volume, location, copy).await?;
             let Some((_, checksums)) = header.front(&record) else { return Err(Failure::Corrupt) };
-            let payload = record.slice(header.payload_offset()..);
-            let chunk = |chunk: u64| {
-                let start = usize::try_from(chunk).ok()?.checked_mul(CHUNK_BYTES)?;
-                let end = start.checked_add(chunk_length(location.size_bytes, chunk))?;
-                payload.get(start..end)?;
-                let checksum = u32_at(&checksums, start / CHUNK_BYTES * CRC_BYTES)?;
-                let bytes = payload.slice(start..end);
-                (chunk_crc(location.blob, chunk, &bytes) == checksum).then_some(bytes)
-            };
-            Ok(chunks.map(chunk).collect())
+            let first = usize::try_from(chunks.start).map_err(|_| Failure::Corrupt)?;
+            let start = header.payload_offset() + first.saturating_mul(CHUNK_BYTES);
+            let payload = record.slice(start.min(record.len())..);
+            let checksums = checksums.get(first * CRC_BYTES..).unwrap_or_default();
+            Ok(checked_chunks(location.blob, location.size_bytes, chunks, payload, checksums))
         }
     }
 }
 
-async fn fetch_from_file(volume: &Volume, location: &Location, chunks: Range<u64>) -> Fetched {
-    let count = chunk_count(location.size_bytes);
-    let lengths = chunks.clone().map(|chunk| chunk_length(location.size_bytes, chunk) + CRC_BYTES);
-    if chunks.end > count {
+async fn fetch_from_file(
+    volume: &Volume,
+    location: &Location,
+    layout: FileLayout,
+    chunks: Range<u64>,
+) -> Fetched {
+    let Location { blob, size_bytes, .. } = *location;
+    if chunks.end > chunk_count(size_bytes) {
         return Err(Failure::Corrupt);
     }
-    let offset = chunk_offset(chunks.start);
-    let file = file_name(location.blob);
-    let mut bytes = volume.read_at(&file, offset, lengths.clone().sum()).await?;
-    let mut next = |(chunk, length): (u64, usize)| {
-        let mut data = bytes.split_to(length.min(bytes.len()));
-        let checksum = data.split_off(length.checked_sub(CRC_BYTES)?.min(data.len()));
-        let right = chunk_crc(location.blob, chunk, &data) == u32_at(&checksum, 0)?;
-        right.then_some(data)
-    };
-    Ok(chunks.zip(lengths).map(&mut next).collect())
+    let file = file_name(blob);
+    let lengths = chunks.clone().map(|chunk| chunk_length(size_bytes, chunk));
+    let offset = layout.chunk_offset(chunks.start);
+    match layout {
+        FileLayout::Contiguous => {
+            let count = usize::try_from(chunks.end - chunks.start).unwrap_or(0);
+            let payload = volume.read_at(&file, offset, lengths.sum());
+            let at = checksum_offset(size_bytes, chunks.start);
+            let checksums = volume.read_at(&file, at, count * CRC_BYTES);
+            let (payload, checksums) = tokio::try_join!(payload, checksums)?;
+            Ok(checked_chunks(blob, size_bytes, chunks, payload, &checksums))
+        }
+        FileLayout::Interleaved => {
+            let lengths = lengths.map(|length| length + CRC_BYTES);
+            let mut bytes = volume.read_at(&file, offset, lengths.clone().sum()).await?;
+            let next = |(chunk, length): (u64, usize)| {
+                let mut data = bytes.split_to(length.min(bytes.len()));
+                let checksum = data.split_off(length.checked_sub(CRC_BYTES)?.min(data.len()));
+                let right = checksum == chunk_crc(blob, chunk, &data).to_le_bytes()[..];
+                right.then_some(data)
+            };
+            Ok(chunks.zip(lengths).map(next).collect())
+        }
+    }
 }
 
 /// Description, whole record and header of a copy in a segment; the payload is not checked yet.

@@ -211,12 +211,17 @@ impl Blobs {
     ) -> Result<CopyAt> {
         let unavailable = Error::Unavailable(location.blob);
         let member = self.inner.member(directory).ok_or(unavailable)?;
-        let packed = location.copies.iter().any(|copy| copy.place != Place::File);
-        if !packed {
+        if location.copies.iter().all(|copy| copy.place.is_file()) {
             let volume = Arc::clone(&member.volume);
+            // As the location says, which is read by until a new one is committed.
+            let as_it_was = location.copies.iter().find_map(|copy| match copy.place {
+                Place::File(layout) if copy.directory == directory => Some(layout),
+                _ => None,
+            });
+            let layout = as_it_was.unwrap_or_default();
             let over = Over::DamagedCopy;
-            copy_file(&self.inner, location, description, volume, over).await?;
-            return Ok(CopyAt { directory, place: Place::File });
+            let copy = copy_file(&self.inner, location, description, volume, layout, over).await?;
+            return Ok(copy.at());
         }
         let mut payload = Vec::new();
         let range = 0..location.size_bytes;

@@ -6,9 +6,8 @@ use futures_util::future::join_all;
 use crate::error::{Error, Result};
 use crate::files::file_name;
 use crate::format::{
-    DESCRIPTION_BYTES_MAX, FILE_HEADER_BYTES, FILE_TRAILER_BYTES, RECORD_ALIGNMENT,
-    RECORD_HEADER_BYTES, RECORD_MAGIC, RecordHeader, chunk_count, data_end, decode_file_end,
-    decode_file_header,
+    FILE_END_BYTES_MAX, FILE_HEADER_BYTES, FileLayout, RECORD_ALIGNMENT, RECORD_HEADER_BYTES,
+    RECORD_MAGIC, RecordHeader, chunk_count, decode_file_end, decode_file_header,
 };
 use crate::identifiers::{BlobId, DirectoryId, SegmentId, SegmentKey};
 use crate::location::{CopyAt, Location, Place};
@@ -207,7 +206,7 @@ pub(crate) async fn check_copy(
 ) -> std::result::Result<Bytes, Failure> {
     let member = inner.member(copy.directory).ok_or(Failure::Unavailable)?;
     let description = read_description(inner, location, copy).await?;
-    if copy.place == Place::File {
+    if copy.place == Place::File(FileLayout::Interleaved) {
         check_file_header(&member.volume, location.blob).await?;
     }
     let count = chunk_count(location.size_bytes);
@@ -237,12 +236,12 @@ pub(crate) async fn read_description(
     copy: &CopyAt,
 ) -> std::result::Result<Bytes, Failure> {
     let member = inner.member(copy.directory).ok_or(Failure::Unavailable)?;
-    if copy.place != Place::File {
+    let Place::File(layout) = copy.place else {
         return read_record(&member.volume, location, copy).await.map(|(text, ..)| text);
-    }
+    };
+    let Location { blob, size_bytes, .. } = *location;
+    let offset = layout.description_offset(size_bytes);
     // One byte more than can be, so that a file which is too long is seen.
-    let length = DESCRIPTION_BYTES_MAX + FILE_TRAILER_BYTES + 1;
-    let offset = data_end(location.size_bytes);
-    let end = member.volume.read_at(&file_name(location.blob), offset, length).await?;
-    decode_file_end(location.blob, location.size_bytes, &end).ok_or(Failure::Corrupt)
+    let end = member.volume.read_at(&file_name(blob), offset, FILE_END_BYTES_MAX + 1).await?;
+    decode_file_end(blob, layout, size_bytes, &end).ok_or(Failure::Corrupt)
 }

@@ -5,6 +5,7 @@ mod damage;
 mod directories;
 mod durability;
 mod faults;
+mod layouts;
 mod real_directory;
 mod upkeep;
 

@@ -26,11 +26,19 @@ struct Inner {
 }
 
 impl Verdicts {
-    /// When a chunk was found intact in a file that was last changed at `changed`.
-    pub fn checked(&self, chunk: &ChunkAt, changed: Stamp) -> Option<Instant> {
+    /// How many of `chunks` in a row were found intact in a file that was last changed at
+    /// `changed`, and when the one was that is known longest.
+    pub fn checked(
+        &self,
+        chunks: impl Iterator<Item = ChunkAt>,
+        changed: Stamp,
+    ) -> Option<(u64, Instant)> {
         let inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (checked, then) = *inner.known.get(chunk)?;
-        (then == changed && checked.elapsed() < FRESH).then_some(checked)
+        let known = chunks.map_while(|chunk| {
+            let (checked, then) = *inner.known.get(&chunk)?;
+            (then == changed && checked.elapsed() < FRESH).then_some((1, checked))
+        });
+        known.reduce(|(count, oldest), (more, checked)| (count + more, oldest.min(checked)))
     }
 
     /// Notes that a chunk was found intact now, in bytes read after `changed` was.
@@ -65,12 +73,19 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_verdict_counts_for_a_moment_and_for_the_file_as_it_was() {
         let verdicts = Verdicts::default();
+        let checked = |from, stamp| verdicts.checked((from..9).map(chunk), stamp);
+        verdicts.note(chunk(2), STAMP);
+        let first = Instant::now();
+        tokio::time::advance(FRESH / 2).await;
         verdicts.note(chunk(1), STAMP);
-        assert_eq!(verdicts.checked(&chunk(1), STAMP), Some(Instant::now()));
-        assert_eq!(verdicts.checked(&chunk(1), (7, 9)), None);
-        assert_eq!(verdicts.checked(&chunk(2), STAMP), None);
-        tokio::time::advance(FRESH).await;
-        assert_eq!(verdicts.checked(&chunk(1), STAMP), None);
+        verdicts.note(chunk(4), STAMP);
+        assert_eq!(checked(1, STAMP), Some((2, first)), "the third is not known");
+        assert_eq!(checked(1, (7, 9)), None);
+        assert_eq!(checked(3, STAMP), None);
+        tokio::time::advance(FRESH / 2).await;
+        assert_eq!(checked(1, STAMP), Some((1, first + FRESH / 2)));
+        tokio::time::advance(FRESH / 2).await;
+        assert_eq!(checked(1, STAMP), None);
     }
 
     #[tokio::test(start_paused = true)]

@@ -14,14 +14,14 @@ use tokio::task::JoinHandle;
 use crate::copying::{append_record, store_missing_copies};
 use crate::error::{Error, Result};
 use crate::files::FileCopy;
-use crate::format::{ChunkEncoder, DESCRIPTION_BYTES_MAX, Record, file_header, file_trailer};
+use crate::format::{DESCRIPTION_BYTES_MAX, FileEncoder, FileLayout, PAGE_BYTES, Record};
 use crate::identifiers::BlobId;
-use crate::location::{CopyAt, Location, Place, Wanted};
+use crate::location::{CopyAt, Location, Wanted};
 use crate::room::Held;
 use crate::store::Inner;
 
-/// Bytes gathered before they are written, while there is room; twice this is held by a writer at
-/// most.
+/// Bytes beyond which what was gathered is written, while there is room; twice this and the last
+/// piece is held by a writer at most.
 const BATCH_BYTES: usize = 1024 * 1024;
 /// Pieces shorter than this are copied together, or the list of pieces would outweigh them.
 const SHORT_PIECE_BYTES: usize = 4096;
@@ -74,8 +74,11 @@ impl BlobWriter {
             self.large = Some(LargeWriter::begin(&self.inner, &self.wanted, self.blob).await?);
         }
         match &mut self.large {
-            Some(large) if self.pieces.bytes >= self.inner.room.share(BATCH_BYTES) => {
-                large.write(self.pieces.take(), self.held.take()).await?;
+            Some(large) if self.pieces.bytes > self.inner.room.share(BATCH_BYTES) => {
+                let pieces = self.pieces.take_pages();
+                let held = self.held.take();
+                self.held.add(self.pieces.bytes);
+                large.write(pieces, held).await?;
                 match self.inner.room.is_used_up() {
                     true => large.settle().await,
                     false => Ok(()),
@@ -134,6 +137,22 @@ impl Pieces {
         mem::take(&mut self.pieces)
     }
 
+    /// What there is but the last part of a page, which stays: batches then begin where pages do.
+    fn take_pages(&mut self) -> Vec<Bytes> {
+        let mut rest = self.bytes % PAGE_BYTES;
+        let mut pieces = self.take();
+        let mut staying = Vec::new();
+        while rest > 0 {
+            let Some(mut last) = pieces.pop() else { break };
+            let end = last.split_off(last.len() - rest.min(last.len()));
+            rest -= end.len();
+            staying.push(end);
+            pieces.extend(Some(last).filter(|last| !last.is_empty()));
+        }
+        staying.into_iter().rev().for_each(|piece| self.push(piece));
+        pieces
+    }
+
     fn end_short(&mut self) {
         if !self.short.is_empty() {
             self.pieces.push(self.short.split().freeze());
@@ -150,7 +169,7 @@ struct LargeWriter {
     inner: Arc<Inner>,
     wanted: Wanted,
     blob: BlobId,
-    encoder: ChunkEncoder,
+    encoder: FileEncoder,
     copies: Copies,
     step: Option<JoinHandle<Copies>>,
 }
@@ -162,7 +181,7 @@ impl LargeWriter {
             inner: Arc::clone(inner),
             wanted: wanted.clone(),
             blob,
-            encoder: ChunkEncoder::new(blob),
+            encoder: FileEncoder::new(FileLayout::default(), blob, inner.incarnation),
             copies: Vec::new(),
             step: None,
         };
@@ -176,20 +195,11 @@ impl LargeWriter {
             }
             for member in chosen {
                 let volume = Arc::clone(&member.volume);
-                let attempt = inner.next_attempt();
-                let mut copy =
-                    match FileCopy::create(volume, blob, inner.incarnation, attempt).await {
-                        Ok(copy) => copy,
-                        Err(_) => {
-                            tried.insert(member.volume.id());
-                            continue;
-                        }
-                    };
-                match copy.append(vec![file_header(blob, inner.incarnation)]).await {
-                    Ok(()) => writer.copies.push(copy),
+                let (layout, attempt) = (FileLayout::default(), inner.next_attempt());
+                match FileCopy::create(volume, blob, layout, inner.incarnation, attempt).await {
+                    Ok(copy) => writer.copies.push(copy),
                     Err(_) => {
                         tried.insert(member.volume.id());
-                        copy.discard().await;
                     }
                 }
             }
@@ -201,7 +211,7 @@ impl LargeWriter {
     }
 
     async fn write(&mut self, pieces: Vec<Bytes>, held: Held) -> Result<()> {
-        let mut parts = Vec::with_capacity(2 * pieces.len());
+        let mut parts = Vec::with_capacity(pieces.len());
         pieces.into_iter().for_each(|piece| self.encoder.push(piece, &mut parts));
         self.settle().await?;
         let copies = mem::take(&mut self.copies);
@@ -236,17 +246,17 @@ impl LargeWriter {
         size_bytes: u64,
         description: &Bytes,
     ) -> Result<Vec<CopyAt>> {
-        self.write(pieces, held).await?;
+        let mut end = Vec::with_capacity(pieces.len() + 5);
+        pieces.into_iter().for_each(|piece| self.encoder.push(piece, &mut end));
+        self.encoder.finish(description, &mut end);
         self.settle().await?;
-        let mut end = Vec::new();
-        self.encoder.finish(&mut end);
-        end.push(description.clone());
-        end.push(file_trailer(self.blob, size_bytes, description));
         let copies = mem::take(&mut self.copies);
         let (inner, wanted) = (Arc::clone(&self.inner), self.wanted.clone());
         let (blob, description) = (self.blob, description.clone());
         self.step = Some(self.inner.runtime.spawn(async move {
-            let copies = publish_all(append_to_all(copies, end).await).await;
+            let copies = append_to_all(copies, end).await;
+            drop(held);
+            let copies = publish_all(copies).await;
             let (wish, places) = (wanted.copies, places(&copies));
             let known = Location { blob, size_bytes, wish, copies: places };
             store_missing_copies(&inner, &wanted, &known, &description, copies).await
@@ -278,8 +288,7 @@ impl Drop for LargeWriter {
 }
 
 fn places(copies: &[FileCopy]) -> Vec<CopyAt> {
-    let at = |copy: &FileCopy| CopyAt { directory: copy.volume.id(), place: Place::File };
-    copies.iter().map(at).collect()
+    copies.iter().map(FileCopy::at).collect()
 }
 
 async fn append_to_all(copies: Copies, parts: Vec<Bytes>) -> Copies {
@@ -311,4 +320,36 @@ async fn keep_good(results: Vec<(FileCopy, std::io::Result<()>)>) -> Copies {
         }
     }
     good
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn batches_are_whole_pages_and_lose_no_byte(
+            lengths in proptest::collection::vec((0..20_000_usize, any::<bool>()), 1..40),
+        ) {
+            let mut pieces = Pieces::default();
+            let (mut given, mut taken) = (Vec::new(), Vec::new());
+            for (length, takes) in lengths {
+                let bytes = given.len()..given.len() + length;
+                let piece: Vec<u8> = bytes.map(|at| (at % 251) as u8).collect();
+                given.extend_from_slice(&piece);
+                pieces.push(piece.into());
+                if takes {
+                    let batch = pieces.take_pages().concat();
+                    prop_assert_eq!(batch.len() % PAGE_BYTES, 0);
+                    taken.extend(batch);
+                    prop_assert!(pieces.bytes < PAGE_BYTES);
+                    prop_assert_eq!(taken.len() + pieces.bytes, given.len());
+                }
+            }
+            taken.extend(pieces.take().concat());
+            prop_assert!(taken == given);
+        }
+    }
 }

@@ -9,7 +9,6 @@ mod crowd;
 mod farewell;
 mod handover;
 mod head;
-mod pipe;
 mod watch;
 
 use std::{
@@ -43,7 +42,6 @@ use watch::{Running as Ongoing, Watched, Watching};
 pub use answer::respond;
 pub use crowd::beyond;
 pub use head::{Head, RequestId};
-pub use pipe::PIPE_FILES_MAX;
 pub use watch::Activity;
 
 /// A running server.

@@ -41,5 +41,5 @@ mod wire;
 mod xml;
 
 pub use admin::report_json;
-pub use http::{PIPE_FILES_MAX, Running, Stopper, beyond, start};
+pub use http::{Running, Stopper, beyond, start};
 pub use settings::{MetricsPage, Patience, Settings};

@@ -1,13 +1,13 @@
 //! File descriptors: as many as the system lets the process have, and a share for each use, so that
 //! neither connections nor uploads take what the journal needs.
 
-use gateway::{PIPE_FILES_MAX, beyond};
+use gateway::beyond;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::config::Config;
 
-/// Journals, index, listeners, the runtime, what runs in the background; pipes for large answers.
-const FOR_THE_PROCESS: usize = 64 + PIPE_FILES_MAX;
+/// Journals, index, listeners, the runtime, what runs in the background.
+const FOR_THE_PROCESS: usize = 64;
 /// Segments, locks and files kept open for reading.
 const FOR_A_DIRECTORY: usize = 136;
 const LEAST: usize = 16;

@@ -297,8 +297,9 @@ pub struct ContentReader {
     /// Blobs still to be read, and which bytes of each.
     rest: VecDeque<(Location, Range<u64>)>,
     reader: Option<BlobReader>,
-    /// The first bytes, read ahead so that an object no copy of which can be read is an error.
-    first: Option<Piece>,
+    /// The next bytes, if they are here already. The first are read ahead, so that an object of
+    /// which no copy can be read is an error.
+    begun: Option<Piece>,
     /// Keeps what is being read from being freed.
     ticket: Ticket,
 }
@@ -309,10 +310,13 @@ impl ContentReader {
     /// # Errors
     /// [`Condition::DamagedData`] when no copy is intact. What came before was.
     pub async fn next(&mut self) -> Option<Result<Bytes>> {
-        match self.next_piece().await? {
-            Ok(piece) => Some(piece.into_bytes().await.map_err(Error::from)),
-            Err(error) => Some(Err(error)),
-        }
+        let mut piece = match self.next_piece().await? {
+            Ok(piece) => piece,
+            Err(error) => return Some(Err(error)),
+        };
+        let bytes = piece.next().await?;
+        self.begun = Some(piece).filter(|piece| !piece.is_empty());
+        Some(bytes.map_err(Error::from))
     }
 
     /// As [`Self::next`], for who can let the kernel send bytes that it has in memory.
@@ -324,7 +328,7 @@ impl ContentReader {
             let detail = "The client took nothing for too long.";
             return Some(Err(Error::new(Condition::RequestTimeout, detail)));
         }
-        match self.first.take() {
+        match self.begun.take() {
             Some(piece) => Some(Ok(piece)),
             None => self.pull().await,
         }
@@ -335,7 +339,7 @@ impl ContentReader {
     /// # Errors
     /// As [`Self::next`].
     pub(crate) async fn read_ahead(&mut self) -> Result<()> {
-        self.first = self.pull().await.transpose()?;
+        self.begun = self.pull().await.transpose()?;
         Ok(())
     }
 
@@ -398,7 +402,7 @@ impl Service {
             content: id,
             rest,
             reader: None,
-            first: None,
+            begun: None,
             ticket,
         })
     }

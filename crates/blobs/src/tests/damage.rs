@@ -27,7 +27,7 @@ async fn a_flipped_bit_in_one_copy_is_never_served() {
         let flipped = random.below(2) as usize;
         let (file, _) = machine.disks[flipped].files()[0].clone();
         let length = match location.copies[0].place {
-            Place::File => size as u64,
+            Place::File(_) => size as u64,
             Place::Segment { length, .. } => length,
         };
         machine.disks[flipped].flip_bit(&file, random.below(length), random.below(8) as u8);

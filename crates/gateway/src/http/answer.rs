@@ -6,7 +6,7 @@ use actix_http::{
 };
 use actix_web::http::header::{CONTENT_LENGTH, HeaderName, HeaderValue, SERVER};
 use bytes::Bytes;
-use futures_util::{Stream, StreamExt as _, stream};
+use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream};
 use service::Piece;
 
 use super::{Activity, handover::HandedOver};
@@ -105,5 +105,5 @@ fn counted(
 fn bytes(
     pieces: impl Stream<Item = Result<Piece, service::Error>> + 'static,
 ) -> impl Stream<Item = Result<Bytes, service::Error>> + 'static {
-    pieces.then(|piece| async { Ok(piece?.into_bytes().await?) })
+    pieces.map_ok(|piece| piece.into_stream().map_err(service::Error::from)).try_flatten()
 }

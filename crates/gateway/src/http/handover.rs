@@ -3,7 +3,7 @@
 //! The HTTP library copies every byte of a body into a buffer of its own. A large body goes round
 //! that: asked for its first bytes, [`HandedOver`] gives the pieces to the connection and says
 //! that there is nothing yet. The library then writes the head and flushes the connection, which
-//! from then on sends pieces at each flush, where it can without any copy ([`Piece::splice`]). When
+//! from then on sends pieces at each flush, where it can without any copy ([`Piece::send`]). When
 //! all are out, the library is told that the body has ended.
 //!
 //! This rests on HTTP/1 answering the requests of a connection one after another, and on the
@@ -28,7 +28,7 @@ use tokio::{
     task::yield_now,
 };
 
-use super::{pipe::Pipe, watch::Activity};
+use super::watch::Activity;
 use crate::wire::Pieces;
 
 /// Bytes that one connection sends before it is the turn of the next one, as long as its client
@@ -59,12 +59,8 @@ pub struct Outgoing {
     piece: Option<Piece>,
     /// Bytes that are still to come from `pieces`.
     left_bytes: u64,
-    /// What the kernel was given of pieces and has not sent yet.
-    pipe: Option<Pipe>,
     /// The head is out: what the library writes from now on is of another answer.
     begun: bool,
-    /// How it ends once the pipe is empty.
-    last: Option<Result<(), service::Error>>,
     end: Option<Result<(), service::Error>>,
 }
 
@@ -99,34 +95,20 @@ impl Outgoing {
                 // Unlike a waker, this also lets the runtime see what others have sent meanwhile.
                 return pin!(yield_now()).poll(context).map(Ok);
             }
-            if self.last.is_some() {
-                ready!(poll_pipe(&mut self.pipe, io, false, context))?;
-                self.pipe = None;
-                self.end = self.last.take();
-                // The library is to ask the body once more.
-                context.waker().wake_by_ref();
-                break;
-            }
             let sent = match &mut self.piece {
-                Some(piece) => ready!(poll_piece(piece, &mut self.pipe, io, context))?,
+                Some(piece) => ready!(poll_piece(piece, io, context))?,
                 None => Ok(()),
             };
             self.piece = None;
             let next = match sent {
-                Ok(()) => self.pieces.as_mut().poll_next(context).map(Option::transpose),
+                Ok(()) => ready!(self.pieces.as_mut().poll_next(context)).transpose(),
                 Err(error) => {
                     tracing::error!(%error, "an answer broke off");
-                    Poll::Ready(Err(error))
+                    Err(error)
                 }
             };
-            let Poll::Ready(next) = next else {
-                // As before a piece is read.
-                ready!(poll_pipe(&mut self.pipe, io, false, context))?;
-                self.pipe = None;
-                return Poll::Pending;
-            };
             let wrong = || service::Error::new(Condition::Internal, "The length is wrong.");
-            self.last = match next {
+            self.end = match next {
                 Ok(Some(piece)) => {
                     turn_bytes += piece.len();
                     let left = self.left_bytes.checked_sub(piece.len() as u64);
@@ -138,46 +120,30 @@ impl Outgoing {
                 Ok(None) => Some(Ok(())),
                 Err(error) => Some(Err(error)),
             };
+            if self.end.is_some() {
+                // The library is to ask the body once more.
+                context.waker().wake_by_ref();
+            }
         }
         Poll::Ready(Ok(()))
     }
 }
 
-/// Sends a piece to its end, or puts it into the pipe. The inner error is one of reading it.
+/// Sends a piece to its end. The inner error is one of reading it.
 fn poll_piece(
     piece: &mut Piece,
-    pipe: &mut Option<Pipe>,
     io: &mut impl Transport,
     context: &mut Context<'_>,
 ) -> Poll<io::Result<Result<(), service::Error>>> {
     while !piece.is_empty() {
-        if pipe.as_ref().is_some_and(Pipe::is_full) {
-            ready!(poll_pipe(pipe, io, true, context))?;
-        }
         if let Some(socket) = io.socket()
             && piece.is_sendable()
         {
-            *pipe = pipe.take().or_else(Pipe::take);
-            let given = match pipe {
-                Some(pipe) => pipe.fill(|end| piece.splice(end)),
-                None => {
-                    ready!(socket.poll_write_ready(context))?;
-                    socket.try_io(Interest::WRITABLE, || piece.send(socket))
-                }
-            };
-            // Any other error is met again in the next round, which sends the bytes.
-            let blocked = given.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
-            // An empty pipe that takes nothing would never take anything.
-            if !(blocked && pipe.as_ref().is_some_and(Pipe::is_empty)) {
-                if blocked {
-                    ready!(poll_pipe(pipe, io, true, context))?;
-                }
-                continue;
-            }
+            ready!(socket.poll_write_ready(context))?;
+            // An error is met again in the next round, which sends the bytes.
+            let _ = socket.try_io(Interest::WRITABLE, || piece.send(socket));
+            continue;
         }
-        // To read them may take a while: neither the client nor others shall wait for that.
-        ready!(poll_pipe(pipe, io, false, context))?;
-        *pipe = None;
         let bytes = match ready!(piece.poll_bytes(context)) {
             Ok(bytes) => bytes,
             Err(error) => return Poll::Ready(Ok(Err(error.into()))),
@@ -191,24 +157,6 @@ fn poll_piece(
     Poll::Ready(Ok(Ok(())))
 }
 
-/// Sends what is in the pipe.
-fn poll_pipe(
-    pipe: &mut Option<Pipe>,
-    io: &impl Transport,
-    more: bool,
-    context: &mut Context<'_>,
-) -> Poll<io::Result<()>> {
-    let (Some(pipe), Some(socket)) = (pipe, io.socket()) else { return Poll::Ready(Ok(())) };
-    while !pipe.is_empty() {
-        ready!(socket.poll_write_ready(context))?;
-        match socket.try_io(Interest::WRITABLE, || pipe.send(socket, more)) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            sent => sent?,
-        }
-    }
-    Poll::Ready(Ok(()))
-}
-
 /// The body of an answer whose bytes the library never sees.
 pub struct HandedOver {
     activity: Activity,
@@ -218,15 +166,8 @@ pub struct HandedOver {
 impl HandedOver {
     /// A body of exactly `size_bytes` bytes.
     pub fn new(activity: Activity, pieces: Pieces, size_bytes: u64) -> Self {
-        let outgoing = Outgoing {
-            pieces,
-            piece: None,
-            left_bytes: size_bytes,
-            pipe: None,
-            begun: false,
-            last: None,
-            end: None,
-        };
+        let outgoing =
+            Outgoing { pieces, piece: None, left_bytes: size_bytes, begun: false, end: None };
         Self { activity, outgoing: Some(Box::new(outgoing)) }
     }
 }

@@ -1,6 +1,6 @@
 //! Commits that a blob lies elsewhere now.
 
-use blobs::{Location, Place};
+use blobs::Location;
 use metadata::{Move, OnlyVersion};
 
 use crate::{Result, Service, contents::segments};
@@ -33,7 +33,7 @@ impl Service {
             from_segments: &self.left_segments(from),
             to_segments: &segments(to),
             only,
-            left: left.copies.iter().any(|copy| copy.place == Place::File).then(|| left.encode()),
+            left: left.copies.iter().any(|copy| copy.place.is_file()).then(|| left.encode()),
         };
         let moved = self.metadata.move_blob(&moved, self.now_ms()).await;
         if !matches!(moved, Ok(true)) {

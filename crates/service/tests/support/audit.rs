@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use blobs::{Location, Place, Wanted, Wish};
+use blobs::{Location, Wanted, Wish};
 use metadata::engine::{Direction, Engine, ScanRange};
 use minicbor::Decode;
 use model::records::{Bucket, Content, ContentPart, Garbage, Part, Version};
@@ -216,7 +216,7 @@ async fn bytes(store: &Store, rows: &Rows, locations: &[Vec<u8>], faults: &mut F
         for (segment, length) in location.segments() {
             *live.entry(segment.encode().to_vec()).or_default() += length as i64;
         }
-        let copies = location.copies.iter().filter(|copy| copy.place == Place::File);
+        let copies = location.copies.iter().filter(|copy| copy.place.is_file());
         let blob = location.blob;
         files.extend(copies.map(|_| format!("blobs/{:02x}/{blob}", blob.0[0])));
     }
