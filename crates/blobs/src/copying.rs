@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 
 use crate::error::{Error, Result};
 use crate::files::FileCopy;
-use crate::format::{FileEncoder, FileLayout, Record};
+use crate::format::{FileEncoder, Record};
 use crate::identifiers::DirectoryId;
 use crate::location::{CopyAt, Location, Wanted};
 use crate::reader::BlobReader;
@@ -75,8 +75,7 @@ pub(crate) async fn store_missing_copies(
         let chosen = inner.choose(&wanted.region, known.blob, 1, &held, &tried).await;
         let Some(member) = chosen.first() else { break };
         let volume = Arc::clone(&member.volume);
-        let layout = FileLayout::default();
-        match copy_file(inner, known, description, volume, layout, Over::Nothing).await {
+        match copy_file(inner, known, description, volume, Over::Nothing).await {
             Ok(copy) => copies.push(copy),
             Err(_) => {
                 tried.insert(member.volume.id());
@@ -99,12 +98,11 @@ pub(crate) async fn copy_file(
     source: &Location,
     description: &Bytes,
     target: Arc<Volume>,
-    layout: FileLayout,
     over: Over,
 ) -> Result<FileCopy> {
     let (blob, attempt) = (source.blob, inner.next_attempt());
-    let mut copy = FileCopy::create(target, blob, layout, inner.incarnation, attempt).await?;
-    let encoder = FileEncoder::new(layout, blob, inner.incarnation);
+    let mut copy = FileCopy::create(target, blob, inner.incarnation, attempt).await?;
+    let encoder = FileEncoder::new(blob, inner.incarnation);
     match fill(inner, source, description, encoder, &mut copy, over).await {
         Ok(()) => Ok(copy),
         Err(error) => {

@@ -18,17 +18,32 @@ use crate::volume::Volume;
 /// looks like a hanging disk.
 const SYNC_BYTES: u64 = 32 * 1024 * 1024;
 
-/// Name of a large blob's file: fan-out folder, then the id.
-pub(crate) fn file_name(blob: BlobId) -> String {
-    format!("blobs/{:02x}/{blob}", blob.0.first().copied().unwrap_or_default())
+/// Name of a large blob's file: fan-out folder, then the id and what tells the layout. Whoever has
+/// a name never finds another layout under it.
+pub(crate) fn file_name(blob: BlobId, layout: FileLayout) -> String {
+    let fan_out = blob.0.first().copied().unwrap_or_default();
+    match layout {
+        FileLayout::Interleaved => format!("blobs/{fan_out:02x}/{blob}"),
+        FileLayout::Contiguous => format!("blobs/{fan_out:02x}/{blob}{CONTIGUOUS_SUFFIX}"),
+    }
 }
 
-/// A file that is being written: one copy of a blob.
+const CONTIGUOUS_SUFFIX: &str = ".2";
+
+/// The blob of a file in a fan-out folder; `None` for what is no file of ours.
+pub(crate) fn parse_file_name(name: &str) -> Option<(BlobId, FileLayout)> {
+    let (blob, layout) = match name.strip_suffix(CONTIGUOUS_SUFFIX) {
+        Some(blob) => (blob, FileLayout::Contiguous),
+        None => (name, FileLayout::Interleaved),
+    };
+    Some((blob.parse().ok()?, layout))
+}
+
+/// A file that is being written: one copy of a blob, in the layout of today.
 pub(crate) struct FileCopy {
     pub volume: Arc<Volume>,
     name: String,
     blob: BlobId,
-    layout: FileLayout,
     end: u64,
     synced: u64,
     _open: OwnedSemaphorePermit,
@@ -39,18 +54,17 @@ impl FileCopy {
     pub async fn create(
         volume: Arc<Volume>,
         blob: BlobId,
-        layout: FileLayout,
         incarnation: IncarnationId,
         attempt: u64,
     ) -> io::Result<Self> {
         let name = format!("tmp/{incarnation}-{blob}-{attempt:x}");
         let open = volume.one_more_file()?;
         volume.create(&name).await?;
-        Ok(Self { volume, name, blob, layout, end: 0, synced: 0, _open: open })
+        Ok(Self { volume, name, blob, end: 0, synced: 0, _open: open })
     }
 
     pub fn at(&self) -> CopyAt {
-        CopyAt { directory: self.volume.id(), place: Place::File(self.layout) }
+        CopyAt { directory: self.volume.id(), place: Place::File(FileLayout::Contiguous) }
     }
 
     pub async fn append(&mut self, parts: Vec<Bytes>) -> io::Result<()> {
@@ -79,7 +93,7 @@ impl FileCopy {
     }
 
     async fn rename(&mut self) -> io::Result<()> {
-        let name = file_name(self.blob);
+        let name = file_name(self.blob, FileLayout::Contiguous);
         self.volume.rename(&self.name, &name).await?;
         self.name = name;
         Ok(())

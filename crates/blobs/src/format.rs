@@ -14,6 +14,8 @@ use bytes::Bytes;
 use crc_fast::{CrcAlgorithm, Digest};
 
 pub use self::file::FileLayout;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use self::file::interleaved;
 pub(crate) use self::file::{
     FILE_END_BYTES_MAX, FILE_HEADER_BYTES, FILE_TRAILER_BYTES, FileEncoder, FileTrailer,
     checksum_offset, decode_file_end, decode_file_header, decode_file_tail,
@@ -126,19 +128,14 @@ impl ChunkEncoder {
         Self { blob, chunk: 0, filled: 0, digest: digest(blob, 0) }
     }
 
-    /// As much of `piece` as belongs to the chunk that was begun, and the checksum if it ends that.
-    fn split_off(&mut self, piece: &mut Bytes) -> (Bytes, Option<u32>) {
-        let taken = piece.split_to(piece.len().min(CHUNK_BYTES - self.filled));
-        self.digest.update(&taken);
-        self.filled += taken.len();
-        let ended = (self.filled == CHUNK_BYTES).then(|| self.end_chunk());
-        (taken, ended)
-    }
-
     /// The checksums of the chunks that `piece` ends.
     fn measure(&mut self, mut piece: Bytes) -> impl Iterator<Item = u32> {
-        let chunks =
-            iter::from_fn(move || (!piece.is_empty()).then(|| self.split_off(&mut piece).1));
+        let chunks = iter::from_fn(move || {
+            let taken = piece.split_to(piece.len().min(CHUNK_BYTES - self.filled));
+            self.digest.update(&taken);
+            self.filled += taken.len();
+            (!taken.is_empty()).then(|| (self.filled == CHUNK_BYTES).then(|| self.end_chunk()))
+        });
         chunks.flatten()
     }
 

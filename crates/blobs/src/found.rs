@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use crate::error::Result;
-use crate::files::file_name;
+use crate::files::{file_name, parse_file_name};
 use crate::format::{FILE_END_BYTES_MAX, decode_file_tail};
 use crate::identifiers::{BlobId, DirectoryId, SegmentKey};
 use crate::location::{CopyAt, Place};
@@ -85,15 +85,15 @@ impl Finder {
         let mut page = FoundPage::default();
         let Some(member) = self.blobs.inner.member(directory) else { return Ok(page) };
         for entry in member.volume.list(&format!("blobs/{folder:02x}")).await? {
-            let Ok(blob) = entry.name.parse::<BlobId>() else { continue };
+            let Some((blob, layout)) = parse_file_name(&entry.name) else { continue };
             let length = FILE_END_BYTES_MAX;
             let offset = entry.size_bytes.saturating_sub(length as u64);
-            let tail = member.volume.read_at(&file_name(blob), offset, length).await;
-            let known = tail.ok().and_then(|tail| decode_file_tail(blob, entry.size_bytes, &tail));
+            let tail = member.volume.read_at(&file_name(blob, layout), offset, length).await;
+            let known =
+                tail.ok().and_then(|tail| decode_file_tail(blob, layout, entry.size_bytes, &tail));
             match known {
-                Some((trailer, description)) => {
-                    let copy = CopyAt { directory, place: Place::File(trailer.layout) };
-                    let size_bytes = trailer.size_bytes;
+                Some((size_bytes, description)) => {
+                    let copy = CopyAt { directory, place: Place::File(layout) };
                     page.copies.push(FoundCopy { blob, size_bytes, copy, description });
                 }
                 None => page.unreadable += 1,

@@ -89,22 +89,26 @@ pub fn record(description: &[u8], payload: &[u8], edits: &[Edit], reseal: bool) 
 /// A large file reads back in both layouts, and an edited one is refused.
 pub fn file(size_bytes: u64, description: &[u8], edits: &[Edit], reseal: bool) {
     let description = Bytes::copy_from_slice(description);
-    for layout in [FileLayout::Interleaved, FileLayout::Contiguous] {
-        let mut encoder = FileEncoder::new(layout, BLOB, SEGMENT.incarnation);
-        let mut parts = Vec::new();
-        let payload = Bytes::from(vec![7; (size_bytes % 300_000) as usize]);
-        encoder.push(payload.clone(), &mut parts);
-        encoder.finish(&description, &mut parts);
-        let whole = Bytes::from(parts.concat());
+    let payload = Bytes::from(vec![7; (size_bytes % 300_000) as usize]);
+    let mut encoder = FileEncoder::new(BLOB, SEGMENT.incarnation);
+    let mut parts = Vec::new();
+    encoder.push(payload.clone(), &mut parts);
+    encoder.finish(&description, &mut parts);
+    let contiguous = Bytes::from(parts.concat());
+    let interleaved = format::interleaved(BLOB, SEGMENT.incarnation, &payload, &description);
+    let files = [(FileLayout::Interleaved, interleaved), (FileLayout::Contiguous, contiguous)];
+    for (layout, whole) in files {
         let (file_bytes, length) = (whole.len() as u64, payload.len() as u64);
-        let found = format::decode_file_tail(BLOB, file_bytes, &whole);
-        let (trailer, found) = found.expect("what was written reads back");
-        assert_eq!((trailer.layout, trailer.size_bytes, &found), (layout, length, &description));
+        let found = format::decode_file_tail(BLOB, layout, file_bytes, &whole);
+        assert_eq!(found.expect("what was written reads back"), (length, description.clone()));
         let end = whole.slice(layout.description_offset(length) as usize..);
         let edited = Bytes::from(edit(end.to_vec(), edits, false));
         let found = format::decode_file_end(BLOB, layout, length, &edited);
         assert_eq!(found.is_some(), edited == end, "damage was not seen");
-        assert_eq!(format::decode_file_tail(BLOB, file_bytes, &edited).is_some(), edited == end);
+        assert_eq!(
+            format::decode_file_tail(BLOB, layout, file_bytes, &edited).is_some(),
+            edited == end
+        );
         let offset = layout.description_offset(size_bytes);
         assert!(offset >= size_bytes.min(u64::MAX - 64));
         let header = whole.slice(..format::FILE_HEADER_BYTES.min(whole.len()));
@@ -114,7 +118,7 @@ pub fn file(size_bytes: u64, description: &[u8], edits: &[Edit], reseal: bool) {
     }
     let raw = Bytes::from(edit(description.to_vec(), &[], reseal));
     let _ = (RecordHeader::decode(&raw), format::decode_file_header(&raw));
-    let _ = format::decode_file_tail(BLOB, size_bytes, &raw);
+    let _ = format::decode_file_tail(BLOB, FileLayout::Contiguous, size_bytes, &raw);
     let last = format::chunk_count(size_bytes).saturating_sub(1);
     let lengths = last * format::CHUNK_BYTES as u64 + format::chunk_length(size_bytes, last) as u64;
     assert_eq!(lengths, size_bytes);

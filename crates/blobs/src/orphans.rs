@@ -4,9 +4,12 @@ use std::io;
 
 use crate::disk::Entry;
 use crate::error::{Error, Result};
-use crate::files::file_name;
-use crate::format::{FILE_HEADER_BYTES, FILE_TRAILER_BYTES, FileTrailer, decode_file_header};
+use crate::files::{file_name, parse_file_name};
+use crate::format::{
+    FILE_HEADER_BYTES, FILE_TRAILER_BYTES, FileLayout, FileTrailer, decode_file_header,
+};
 use crate::identifiers::{BlobId, DirectoryId, IncarnationId};
+use crate::location::{CopyAt, Place};
 use crate::store::Blobs;
 use crate::volume::Volume;
 
@@ -17,7 +20,8 @@ const PAGE_FILES_MAX: usize = 1000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StrayFile {
     pub blob: BlobId,
-    pub directory: DirectoryId,
+    /// The copy that the file is or was.
+    pub copy: CopyAt,
     /// `None` if the file does not tell: it is incomplete or damaged.
     pub incarnation: Option<IncarnationId>,
 }
@@ -76,35 +80,40 @@ impl Blobs {
         };
         let volume = &member.volume;
         let entries = volume.list(&format!("blobs/{:02x}", cursor.fan_out)).await?;
-        let named = |entry: Entry| Some((entry.name.parse().ok()?, entry.size_bytes));
-        let mut files: Vec<(BlobId, u64)> = entries.into_iter().filter_map(named).collect();
-        files.retain(|(blob, _)| cursor.after.is_none_or(|after| *blob > after));
-        files.sort_unstable();
+        let file = |entry: Entry| {
+            let (blob, layout) = parse_file_name(&entry.name)?;
+            cursor.after.is_none_or(|after| blob > after).then_some((blob, layout, entry))
+        };
+        let mut files: Vec<_> = entries.into_iter().filter_map(file).collect();
+        files.sort_unstable_by_key(|(blob, ..)| *blob);
         let limit = limit.clamp(1, PAGE_FILES_MAX);
-        let more = files.len() > limit;
-        files.truncate(limit);
+        let last = files.get(limit - 1).map(|(blob, ..)| *blob);
+        // The files of one blob are not parted: the cursor could not tell.
+        let more = last.is_some_and(|last| files.iter().any(|(blob, ..)| *blob > last));
+        files.retain(|(blob, ..)| last.is_none_or(|last| *blob <= last));
         let mut page = FilePage::default();
-        for (blob, file_bytes) in &files {
-            let incarnation = match incarnation_of(volume, *blob, *file_bytes).await {
+        for (blob, layout, entry) in &files {
+            let incarnation = match incarnation_of(volume, *blob, *layout, entry.size_bytes).await {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 told => told.ok().flatten(),
             };
             if incarnation != Some(self.inner.incarnation) {
-                let (blob, directory) = (*blob, cursor.directory);
-                page.files.push(StrayFile { blob, directory, incarnation });
+                let copy = CopyAt { directory: cursor.directory, place: Place::File(*layout) };
+                page.files.push(StrayFile { blob: *blob, copy, incarnation });
             }
         }
         page.next = match more {
-            true => Some(FileCursor { after: files.last().map(|(blob, _)| *blob), ..cursor }),
+            true => Some(FileCursor { after: last, ..cursor }),
             false => self.next_folder(cursor),
         };
         Ok(page)
     }
 
-    /// Removes one file of a large blob; one that is not there is fine.
-    pub async fn remove_file(&self, directory: DirectoryId, blob: BlobId) -> Result<()> {
-        let Some(member) = self.inner.member(directory) else { return Ok(()) };
-        Ok(member.volume.remove(&file_name(blob)).await?)
+    /// Removes a file of a large blob; one that is not there is fine.
+    pub async fn remove_stray(&self, file: &StrayFile) -> Result<()> {
+        let Place::File(layout) = file.copy.place else { return Ok(()) };
+        let Some(member) = self.inner.member(file.copy.directory) else { return Ok(()) };
+        Ok(member.volume.remove(&file_name(file.blob, layout)).await?)
     }
 
     /// The cursor itself, or the start of the next directory if its directory does not answer.
@@ -129,18 +138,24 @@ impl Blobs {
     }
 }
 
-/// Who wrote a file, by its end or its beginning. Nobody else's bytes are at the end.
+/// Who wrote a file, if it says so and says that it is of this blob.
 async fn incarnation_of(
     volume: &Volume,
     blob: BlobId,
+    layout: FileLayout,
     file_bytes: u64,
 ) -> io::Result<Option<IncarnationId>> {
-    let name = file_name(blob);
-    let end = file_bytes.saturating_sub(FILE_TRAILER_BYTES as u64);
-    let trailer = FileTrailer::decode(&volume.read_at(&name, end, FILE_TRAILER_BYTES).await?);
-    if let Some(incarnation) = trailer.and_then(|trailer| trailer.incarnation) {
-        return Ok(Some(incarnation));
-    }
-    let header = decode_file_header(&volume.read_at(&name, 0, FILE_HEADER_BYTES).await?);
-    Ok(header.map(|(_, incarnation)| incarnation))
+    let name = file_name(blob, layout);
+    let told = match layout {
+        FileLayout::Interleaved => {
+            decode_file_header(&volume.read_at(&name, 0, FILE_HEADER_BYTES).await?)
+        }
+        FileLayout::Contiguous => {
+            let end = file_bytes.saturating_sub(FILE_TRAILER_BYTES as u64);
+            let trailer = volume.read_at(&name, end, FILE_TRAILER_BYTES).await?;
+            FileTrailer::decode(&trailer)
+                .and_then(|trailer| Some((trailer.blob, trailer.incarnation?)))
+        }
+    };
+    Ok(told.filter(|(told, _)| *told == blob).map(|(_, incarnation)| incarnation))
 }

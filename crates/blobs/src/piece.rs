@@ -6,7 +6,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -14,7 +14,7 @@ use futures_util::stream::{self, BoxStream, Stream, StreamExt as _};
 use rustix::io::{Errno, ReadWriteFlags};
 use tokio::time::Instant;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::format::CHUNK_BYTES;
 
 /// For so long after the check bytes may be given to the kernel to send them from its page cache,
@@ -85,11 +85,17 @@ pub struct Piece {
 }
 
 /// Where bytes come from that were checked a moment ago, but are not in memory of ours.
-struct Again {
-    chunks: BoxStream<'static, Result<Bytes>>,
-    /// So many of the first bytes are gone already.
-    skipped: usize,
+enum Again {
+    Unread {
+        read: ReadAgain,
+        /// So many of the first bytes are gone already.
+        skipped: usize,
+    },
+    Reading(BoxStream<'static, Result<Bytes>>),
 }
+
+/// Reads the bytes of a piece from one of them on, and checks them.
+pub(crate) type ReadAgain = Box<dyn FnOnce(usize) -> BoxStream<'static, Result<Bytes>> + Send>;
 
 impl fmt::Debug for Piece {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -124,13 +130,8 @@ impl Piece {
 
     /// A piece that was checked a moment ago, and is read again only if it cannot be sent at once.
     ///
-    /// - `chunks`: reads it again, and checks it.
-    pub(crate) fn known(
-        length: usize,
-        kept: Kept,
-        chunks: BoxStream<'static, Result<Bytes>>,
-    ) -> Self {
-        let again = Some(Again { chunks, skipped: 0 });
+    pub(crate) fn known(length: usize, kept: Kept, read: ReadAgain) -> Self {
+        let again = Some(Again::Unread { read, skipped: 0 });
         Self { length, here: Bytes::new(), again, kept: Some(kept) }
     }
 
@@ -154,23 +155,34 @@ impl Piece {
     /// # Errors
     /// Those of [`BlobReader::next`](crate::BlobReader::next); the piece is empty then.
     pub fn poll_bytes(&mut self, context: &mut Context<'_>) -> Poll<Result<Bytes>> {
-        while let Some(again) = self.again.as_mut().filter(|_| self.here.is_empty()) {
+        while self.here.is_empty() && self.length > 0 {
             self.kept = None;
-            match ready!(again.chunks.poll_next_unpin(context)) {
-                Some(Ok(mut bytes)) => {
-                    let gone = again.skipped.min(bytes.len());
-                    again.skipped -= gone;
-                    self.here = bytes.split_off(gone);
-                }
-                Some(Err(error)) => {
-                    *self = Self::from(Bytes::new());
+            let mut chunks = match self.again.take() {
+                Some(Again::Unread { read, skipped }) => read(skipped),
+                Some(Again::Reading(chunks)) => chunks,
+                None => return Poll::Ready(Err(self.break_off())),
+            };
+            match chunks.poll_next_unpin(context) {
+                Poll::Ready(Some(Ok(bytes))) => self.here = bytes,
+                Poll::Ready(Some(Err(error))) => {
+                    self.break_off();
                     return Poll::Ready(Err(error));
                 }
-                None => self.again = None,
+                Poll::Ready(None) => return Poll::Ready(Err(self.break_off())),
+                Poll::Pending => {
+                    self.again = Some(Again::Reading(chunks));
+                    return Poll::Pending;
+                }
             }
+            self.again = Some(Again::Reading(chunks));
         }
-        self.length = if self.again.is_some() { self.length } else { self.here.len() };
         Poll::Ready(Ok(self.here.clone()))
+    }
+
+    /// Ends here, which is too early.
+    fn break_off(&mut self) -> Error {
+        *self = Self::from(Bytes::new());
+        Error::Io(io::ErrorKind::UnexpectedEof.into())
     }
 
     /// Takes the first bytes out of the piece, as of [`Self::poll_bytes`]; `None` at its end.
@@ -201,8 +213,8 @@ impl Piece {
         self.length -= count;
         let here = count.min(self.here.len());
         drop(self.here.split_to(here));
-        if let Some(again) = &mut self.again {
-            again.skipped += count - here;
+        if let Some(Again::Unread { skipped, .. }) = &mut self.again {
+            *skipped += count;
         }
         if let Some(kept) = &mut self.kept {
             kept.offset += count as u64;
@@ -268,8 +280,24 @@ mod tests {
 
     /// A piece of all digits that only the kernel has; read again it is letters, in two chunks.
     fn known(file: &Unchanged) -> Piece {
-        let chunks = ["abcd", "efghij"].map(|chunk| Ok(Bytes::from_static(chunk.as_bytes())));
-        Piece::known(10, kept(file, 0), stream::iter(chunks).boxed())
+        again_as(file, vec![Ok("abcd"), Ok("efghij")])
+    }
+
+    /// As [`known`], but read again it is these chunks.
+    fn again_as(file: &Unchanged, chunks: Vec<Result<&'static str>>) -> Piece {
+        let read = |skipped: usize| {
+            let mut left = skipped;
+            let rest = move |chunk: Result<&'static str>| match chunk {
+                Ok(chunk) => {
+                    let gone = left.min(chunk.len());
+                    left -= gone;
+                    Some(Ok(chunk.get(gone..)?.into())).filter(|_| gone < chunk.len())
+                }
+                Err(error) => Some(Err(error)),
+            };
+            stream::iter(chunks.into_iter().filter_map(rest)).boxed()
+        };
+        Piece::known(10, kept(file, 0), Box::new(read))
     }
 
     async fn read(piece: Piece) -> Bytes {
@@ -310,12 +338,17 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_cannot_be_read_again_is_an_error_and_nothing_follows() {
         let (_name, file) = digits();
-        let failed = Err(crate::Error::Damaged(crate::BlobId([1; 16])));
-        let chunks = [Ok(Bytes::from_static(b"abcd")), failed];
-        let mut piece = Piece::known(10, kept(&file, 0), stream::iter(chunks).boxed());
-        assert_eq!(piece.next().await.expect("more").expect("bytes"), "abcd");
-        assert!(piece.next().await.expect("more").is_err());
-        assert!(piece.is_empty() && !piece.is_sendable() && piece.next().await.is_none());
+        let failed = Err(Error::Damaged(crate::BlobId([1; 16])));
+        for mut piece in
+            [again_as(&file, vec![Ok("abcd"), failed]), again_as(&file, vec![Ok("abcd")])]
+        {
+            assert_eq!(piece.next().await.expect("more").expect("bytes"), "abcd");
+            assert!(piece.next().await.expect("more").is_err(), "also when there is too little");
+            assert!(piece.is_empty() && !piece.is_sendable() && piece.next().await.is_none());
+        }
+        let mut sent = again_as(&file, Vec::new());
+        sent.advance(10);
+        assert!(sent.next().await.is_none(), "nothing is left to be read");
     }
 
     #[tokio::test(start_paused = true)]

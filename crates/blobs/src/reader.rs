@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt as _};
-use futures_util::stream::{self, BoxStream, FuturesUnordered, StreamExt as _};
+use futures_util::stream::{self, FuturesUnordered, StreamExt as _};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
@@ -199,21 +199,22 @@ impl BlobReader {
         };
         let start = self.chunks.start;
         let run = start..self.chunks.end.min(start + most);
-        let at = |chunk| (self.location.blob, file.directory, chunk);
+        let at = |chunk| (self.location.blob, file.directory, file.layout, chunk);
         let (count, checked) =
             self.inner.verdicts.checked(run.map(at), file.unchanged.changed())?;
         let end = start + count;
         let bytes = self.wanted_of(start).start..self.wanted_of(end - 1).end;
         let kept = self.kept_at(&file, start, checked);
         let length = usize::try_from(bytes.end - bytes.start).ok()?;
-        let again = Self::new(Arc::clone(&self.inner), Arc::clone(&self.location), bytes);
+        let (inner, location) = (Arc::clone(&self.inner), Arc::clone(&self.location));
+        let again = move |skipped: usize| {
+            let reader = Self::new(inner, location, bytes.start + skipped as u64..bytes.end);
+            stream::unfold(reader, |mut reader| async { Some((reader.next().await?, reader)) })
+                .boxed()
+        };
         self.chunks.start = end;
         self.position = end * CHUNK_BYTES as u64;
-        Some(Piece::known(length, kept, again.into_stream()))
-    }
-
-    fn into_stream(self) -> BoxStream<'static, Result<Bytes>> {
-        stream::unfold(self, |mut reader| async { Some((reader.next().await?, reader)) }).boxed()
+        Some(Piece::known(length, kept, Box::new(again)))
     }
 
     /// The file of the copy that is asked first, if the kernel can send from that.
@@ -224,7 +225,7 @@ impl BlobReader {
             return None;
         };
         let volume = &self.inner.member(directory)?.volume;
-        let unchanged = volume.sendable(&file_name(self.location.blob))?;
+        let unchanged = volume.sendable(&file_name(self.location.blob, layout))?;
         Some(Sendable { copy, directory, layout, unchanged })
     }
 
@@ -246,7 +247,7 @@ impl BlobReader {
         let chunk = self.position / CHUNK_BYTES as u64;
         let wanted = self.wanted_of(chunk);
         let kept = file.map(|file| {
-            let at = (self.location.blob, file.directory, chunk);
+            let at = (self.location.blob, file.directory, file.layout, chunk);
             self.inner.verdicts.note(at, file.unchanged.changed());
             self.kept_at(file, chunk, Instant::now())
         });
@@ -455,16 +456,15 @@ async fn fetch_from_file(
     if chunks.end > chunk_count(size_bytes) {
         return Err(Failure::Corrupt);
     }
-    let file = file_name(blob);
+    let file = file_name(blob, layout);
     let lengths = chunks.clone().map(|chunk| chunk_length(size_bytes, chunk));
     let offset = layout.chunk_offset(chunks.start);
     match layout {
         FileLayout::Contiguous => {
             let count = usize::try_from(chunks.end - chunks.start).unwrap_or(0);
-            let payload = volume.read_at(&file, offset, lengths.sum());
-            let at = checksum_offset(size_bytes, chunks.start);
-            let checksums = volume.read_at(&file, at, count * CRC_BYTES);
-            let (payload, checksums) = tokio::try_join!(payload, checksums)?;
+            let payload = (offset, lengths.sum());
+            let checksums = (checksum_offset(size_bytes, chunks.start), count * CRC_BYTES);
+            let (payload, checksums) = volume.read_both(&file, payload, checksums).await?;
             Ok(checked_chunks(blob, size_bytes, chunks, payload, &checksums))
         }
         FileLayout::Interleaved => {

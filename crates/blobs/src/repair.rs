@@ -1,6 +1,6 @@
 //! New copies in the place of bad, unwanted or missing ones. The caller commits the new location.
 //!
-//! A file of an old copy stays until [`Blobs::remove_file`], a record until its segment goes.
+//! A file of an old copy stays until [`Blobs::remove`], a record until its segment goes.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -213,14 +213,8 @@ impl Blobs {
         let member = self.inner.member(directory).ok_or(unavailable)?;
         if location.copies.iter().all(|copy| copy.place.is_file()) {
             let volume = Arc::clone(&member.volume);
-            // As the location says, which is read by until a new one is committed.
-            let as_it_was = location.copies.iter().find_map(|copy| match copy.place {
-                Place::File(layout) if copy.directory == directory => Some(layout),
-                _ => None,
-            });
-            let layout = as_it_was.unwrap_or_default();
             let over = Over::DamagedCopy;
-            let copy = copy_file(&self.inner, location, description, volume, layout, over).await?;
+            let copy = copy_file(&self.inner, location, description, volume, over).await?;
             return Ok(copy.at());
         }
         let mut payload = Vec::new();

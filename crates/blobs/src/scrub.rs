@@ -223,7 +223,8 @@ pub(crate) async fn check_copy(
 }
 
 async fn check_file_header(volume: &Volume, blob: BlobId) -> std::result::Result<(), Failure> {
-    let bytes = volume.read_at(&file_name(blob), 0, FILE_HEADER_BYTES).await?;
+    let bytes =
+        volume.read_at(&file_name(blob, FileLayout::Interleaved), 0, FILE_HEADER_BYTES).await?;
     match decode_file_header(&bytes) {
         Some((found, _)) if found == blob => Ok(()),
         _ => Err(Failure::Corrupt),
@@ -242,6 +243,7 @@ pub(crate) async fn read_description(
     let Location { blob, size_bytes, .. } = *location;
     let offset = layout.description_offset(size_bytes);
     // One byte more than can be, so that a file which is too long is seen.
-    let end = member.volume.read_at(&file_name(blob), offset, FILE_END_BYTES_MAX + 1).await?;
+    let end =
+        member.volume.read_at(&file_name(blob, layout), offset, FILE_END_BYTES_MAX + 1).await?;
     decode_file_end(blob, layout, size_bytes, &end).ok_or(Failure::Corrupt)
 }

@@ -17,7 +17,7 @@ use crate::error::{DirectoryError, Error, Result};
 use crate::files::file_name;
 use crate::identifiers::{BlobId, DirectoryId, IncarnationId, StoreId};
 use crate::identity;
-use crate::location::{Location, Wanted, Wish};
+use crate::location::{Location, Place, Wanted, Wish};
 use crate::placement::{Candidate, choose};
 use crate::reader::BlobReader;
 use crate::room::Room;
@@ -223,11 +223,11 @@ impl Blobs {
     /// # Errors
     /// [`Error::Io`] if a working directory refused; call again later.
     pub async fn remove(&self, location: &Location) -> Result<()> {
-        let file = file_name(location.blob);
         for copy in &location.copies {
+            let Place::File(layout) = copy.place else { continue };
             let Some(member) = self.inner.member(copy.directory) else { continue };
-            if copy.place.is_file() && !member.volume.is_failed() {
-                member.volume.remove(&file).await?;
+            if !member.volume.is_failed() {
+                member.volume.remove(&file_name(location.blob, layout)).await?;
             }
         }
         Ok(())

@@ -129,6 +129,13 @@ async fn read(blobs: &Blobs, location: &Location, range: std::ops::Range<u64>) -
     Ok(all.into())
 }
 
+/// Removes the file of one copy.
+async fn remove_copy(blobs: &Blobs, location: &Location, directory: DirectoryId) {
+    let mut one = location.clone();
+    one.copies.retain(|copy| copy.directory == directory);
+    blobs.remove(&one).await.unwrap();
+}
+
 /// Waits for tasks that nothing else waits for, such as the removal of an unfinished blob.
 async fn settle() {
     for _ in 0..200 {

@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use tokio::time::Instant;
 
+use crate::format::FileLayout;
 use crate::identifiers::{BlobId, DirectoryId};
 use crate::piece::{FRESH, Stamp};
 
@@ -12,7 +13,7 @@ use crate::piece::{FRESH, Stamp};
 const VERDICTS_MAX: usize = 16 * 1024;
 
 /// A chunk of one copy of a large blob.
-pub(crate) type ChunkAt = (BlobId, DirectoryId, u64);
+pub(crate) type ChunkAt = (BlobId, DirectoryId, FileLayout, u64);
 
 /// When chunks of files were found intact, for as long as that counts.
 #[derive(Default)]
@@ -67,7 +68,7 @@ mod tests {
     const STAMP: Stamp = (7, 8);
 
     fn chunk(number: u64) -> ChunkAt {
-        (BlobId([1; 16]), DirectoryId([2; 16]), number)
+        (BlobId([1; 16]), DirectoryId([2; 16]), FileLayout::Contiguous, number)
     }
 
     #[tokio::test(start_paused = true)]

@@ -351,6 +351,23 @@ impl Volume {
         Ok(bytes)
     }
 
+    /// Two reads of one file, each as of [`Self::read_at`], that fail or succeed as one.
+    pub async fn read_both(
+        &self,
+        file: &str,
+        one: (u64, usize),
+        other: (u64, usize),
+    ) -> io::Result<(Bytes, Bytes)> {
+        let operation = self.disk().map(|disk| -> DiskFuture<_> {
+            let read = |(offset, length)| disk.read_at(file, offset, length);
+            let (one, other) = (read(one), read(other));
+            Box::pin(async { tokio::try_join!(one, other) })
+        });
+        let (one, other) = self.reading("read", operation).await?;
+        self.read_bytes.fetch_add((one.len() + other.len()) as u64, Ordering::Relaxed);
+        Ok((one, other))
+    }
+
     /// As [`Disk::sendable`].
     pub fn sendable(&self, file: &str) -> Option<Unchanged> {
         self.disk().ok()?.sendable(file)

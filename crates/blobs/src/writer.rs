@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use crate::copying::{append_record, store_missing_copies};
 use crate::error::{Error, Result};
 use crate::files::FileCopy;
-use crate::format::{DESCRIPTION_BYTES_MAX, FileEncoder, FileLayout, PAGE_BYTES, Record};
+use crate::format::{DESCRIPTION_BYTES_MAX, FileEncoder, PAGE_BYTES, Record};
 use crate::identifiers::BlobId;
 use crate::location::{CopyAt, Location, Wanted};
 use crate::room::Held;
@@ -181,7 +181,7 @@ impl LargeWriter {
             inner: Arc::clone(inner),
             wanted: wanted.clone(),
             blob,
-            encoder: FileEncoder::new(FileLayout::default(), blob, inner.incarnation),
+            encoder: FileEncoder::new(blob, inner.incarnation),
             copies: Vec::new(),
             step: None,
         };
@@ -195,8 +195,8 @@ impl LargeWriter {
             }
             for member in chosen {
                 let volume = Arc::clone(&member.volume);
-                let (layout, attempt) = (FileLayout::default(), inner.next_attempt());
-                match FileCopy::create(volume, blob, layout, inner.incarnation, attempt).await {
+                let attempt = inner.next_attempt();
+                match FileCopy::create(volume, blob, inner.incarnation, attempt).await {
                     Ok(copy) => writer.copies.push(copy),
                     Err(_) => {
                         tried.insert(member.volume.id());

@@ -21,13 +21,11 @@ const INTERLEAVED_TRAILER_MAGIC: &[u8; 4] = b"LBt1";
 const CONTIGUOUS_TRAILER_MAGIC: &[u8; 4] = b"LBt2";
 
 /// How the bytes of a blob lie in a large file.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FileLayout {
-    /// A header, and behind each chunk its checksum. No new file is written so, only one in the
-    /// place of a damaged one.
+    /// A header, and behind each chunk its checksum. No file is written so any more.
     Interleaved,
     /// The payload as it is, so that the kernel can send any part of it, then all checksums.
-    #[default]
     Contiguous,
 }
 
@@ -83,6 +81,7 @@ pub(crate) fn checksum_offset(size_bytes: u64, chunk: u64) -> u64 {
 /// | 40 | 4 | chunk bytes, 131 072 |
 /// | 44 | 16 | zero |
 /// | 60 | 4 | checksum of bytes 0–59 |
+#[cfg(any(test, feature = "fuzzing"))]
 fn interleaved_header(blob: BlobId, incarnation: IncarnationId) -> Bytes {
     let mut bytes = BytesMut::with_capacity(FILE_HEADER_BYTES);
     bytes.put_slice(INTERLEAVED_MAGIC);
@@ -137,18 +136,35 @@ pub(crate) fn decode_file_header(bytes: &[u8]) -> Option<(BlobId, IncarnationId)
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FileTrailer {
     pub blob: BlobId,
-    pub layout: FileLayout,
     /// An interleaved file has it in its header.
     pub incarnation: Option<IncarnationId>,
-    pub size_bytes: u64,
+    size_bytes: u64,
     description_bytes: u32,
     description_crc: u32,
 }
 
 impl FileTrailer {
+    fn of(
+        blob: BlobId,
+        incarnation: Option<IncarnationId>,
+        size_bytes: u64,
+        description: &[u8],
+    ) -> Self {
+        let description_crc = crc(blob, PART_DESCRIPTION, description);
+        let description_bytes = description.len() as u32;
+        Self { blob, incarnation, size_bytes, description_bytes, description_crc }
+    }
+
+    fn layout(&self) -> FileLayout {
+        match self.incarnation {
+            None => FileLayout::Interleaved,
+            Some(_) => FileLayout::Contiguous,
+        }
+    }
+
     fn encode(&self) -> Bytes {
         let mut bytes = BytesMut::with_capacity(FILE_TRAILER_BYTES);
-        bytes.put_slice(match self.layout {
+        bytes.put_slice(match self.layout() {
             FileLayout::Interleaved => INTERLEAVED_TRAILER_MAGIC,
             FileLayout::Contiguous => CONTIGUOUS_TRAILER_MAGIC,
         });
@@ -180,7 +196,6 @@ impl FileTrailer {
             let known = u32_at(bytes, 48)? as usize == CHUNK_BYTES;
             return known.then_some(Self {
                 blob,
-                layout: FileLayout::Contiguous,
                 incarnation: Some(IncarnationId(field(bytes, 24)?)),
                 size_bytes: u64_at(bytes, 40)?,
                 description_bytes: u32_at(bytes, 52)?,
@@ -191,7 +206,6 @@ impl FileTrailer {
         let size_bytes = u64_at(bytes, 24)?;
         (u64_at(bytes, 32)? == chunk_count(size_bytes)).then_some(Self {
             blob,
-            layout: FileLayout::Interleaved,
             incarnation: None,
             size_bytes,
             description_bytes: u32_at(bytes, 40)?,
@@ -202,7 +216,7 @@ impl FileTrailer {
     /// Bytes of the file from the description on; `None` for more than any file of ours has.
     fn end_bytes(&self) -> Option<usize> {
         let description = usize::try_from(self.description_bytes).ok()?;
-        let padding = self.layout.padding(self.size_bytes, description);
+        let padding = self.layout().padding(self.size_bytes, description);
         (description <= DESCRIPTION_BYTES_MAX).then_some(description + padding + FILE_TRAILER_BYTES)
     }
 }
@@ -217,7 +231,7 @@ pub(crate) fn decode_file_end(
     let body = end.get(..end.len().checked_sub(FILE_TRAILER_BYTES)?)?;
     let trailer = FileTrailer::decode(end.get(body.len()..)?)?;
     let (description, padding) = body.split_at_checked(trailer.description_bytes as usize)?;
-    let right = (trailer.blob, trailer.layout) == (blob, layout)
+    let right = (trailer.blob, trailer.layout()) == (blob, layout)
         && trailer.size_bytes == size_bytes
         && trailer.end_bytes() == Some(end.len())
         && padding.iter().all(|byte| *byte == 0)
@@ -225,86 +239,74 @@ pub(crate) fn decode_file_end(
     right.then(|| end.slice(..description.len()))
 }
 
-/// Trailer and description of a large file of `file_bytes`, out of its last bytes.
+/// Payload size and description of a large file of `file_bytes`, out of its last bytes.
 pub(crate) fn decode_file_tail(
     blob: BlobId,
+    layout: FileLayout,
     file_bytes: u64,
     tail: &Bytes,
-) -> Option<(FileTrailer, Bytes)> {
+) -> Option<(u64, Bytes)> {
     let trailer = tail.get(tail.len().checked_sub(FILE_TRAILER_BYTES)?..)?;
     let trailer = FileTrailer::decode(trailer)?;
-    let end_bytes = trailer.end_bytes()?;
-    let (layout, size_bytes) = (trailer.layout, trailer.size_bytes);
+    let (size_bytes, end_bytes) = (trailer.size_bytes, trailer.end_bytes()?);
     let start = layout.description_offset(size_bytes);
     // Beyond the file no size is one of ours.
     let fits = start.checked_add(end_bytes as u64) == Some(file_bytes);
     let end = tail.slice(tail.len().checked_sub(end_bytes)?..);
     let description = decode_file_end(blob, layout, size_bytes, &end).filter(|_| fits)?;
-    Some((trailer, description))
+    Some((size_bytes, description))
 }
 
-/// Makes the bytes of a large file out of those of a blob, copying no payload.
+/// Makes the bytes of a contiguous file out of those of a blob, copying no payload.
 pub(crate) struct FileEncoder {
-    layout: FileLayout,
     blob: BlobId,
     incarnation: IncarnationId,
     chunks: ChunkEncoder,
-    /// Of a contiguous file, until its payload is out.
+    /// Of the payload that is out.
     checksums: BytesMut,
-    /// Of an interleaved file, until it is out.
-    header: Option<Bytes>,
     size_bytes: u64,
 }
 
 impl FileEncoder {
-    pub fn new(layout: FileLayout, blob: BlobId, incarnation: IncarnationId) -> Self {
-        let header = match layout {
-            FileLayout::Interleaved => Some(interleaved_header(blob, incarnation)),
-            FileLayout::Contiguous => None,
-        };
+    pub fn new(blob: BlobId, incarnation: IncarnationId) -> Self {
         let (chunks, checksums) = (ChunkEncoder::new(blob), BytesMut::new());
-        Self { layout, blob, incarnation, chunks, checksums, header, size_bytes: 0 }
+        Self { blob, incarnation, chunks, checksums, size_bytes: 0 }
     }
 
     /// Adds what `piece` makes the file longer by to `parts`.
-    pub fn push(&mut self, mut piece: Bytes, parts: &mut Vec<Bytes>) {
-        parts.extend(self.header.take());
+    pub fn push(&mut self, piece: Bytes, parts: &mut Vec<Bytes>) {
         self.size_bytes += piece.len() as u64;
-        match self.layout {
-            FileLayout::Contiguous => {
-                parts.push(piece.clone());
-                self.chunks.measure(piece).for_each(|checksum| self.checksums.put_u32_le(checksum));
-            }
-            FileLayout::Interleaved => {
-                while !piece.is_empty() {
-                    let (data, checksum) = self.chunks.split_off(&mut piece);
-                    parts.push(data);
-                    parts.extend(checksum.map(stored));
-                }
-            }
-        }
+        parts.push(piece.clone());
+        self.chunks.measure(piece).for_each(|checksum| self.checksums.put_u32_le(checksum));
     }
 
     /// Adds the rest of the file, from the last byte of the blob on.
     pub fn finish(&mut self, description: &Bytes, parts: &mut Vec<Bytes>) {
-        parts.extend(self.header.take());
+        self.checksums.extend(self.chunks.finish().into_iter().flat_map(u32::to_le_bytes));
         parts.push(self.checksums.split().freeze());
-        parts.extend(self.chunks.finish().map(stored));
         parts.push(description.clone());
-        let padding = self.layout.padding(self.size_bytes, description.len());
+        let padding = FileLayout::Contiguous.padding(self.size_bytes, description.len());
         parts.push(Bytes::from_static(ZEROES.get(..padding).unwrap_or_default()));
-        let trailer = FileTrailer {
-            blob: self.blob,
-            layout: self.layout,
-            incarnation: (self.layout == FileLayout::Contiguous).then_some(self.incarnation),
-            size_bytes: self.size_bytes,
-            description_bytes: description.len() as u32,
-            description_crc: crc(self.blob, PART_DESCRIPTION, description),
-        };
+        let trailer =
+            FileTrailer::of(self.blob, Some(self.incarnation), self.size_bytes, description);
         parts.push(trailer.encode());
     }
 }
 
-fn stored(checksum: u32) -> Bytes {
-    Bytes::copy_from_slice(&checksum.to_le_bytes())
+/// A whole interleaved file, as earlier versions wrote it.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn interleaved(
+    blob: BlobId,
+    incarnation: IncarnationId,
+    payload: &[u8],
+    description: &Bytes,
+) -> Bytes {
+    let mut file = BytesMut::from(&interleaved_header(blob, incarnation)[..]);
+    for (number, chunk) in (0..).zip(payload.chunks(CHUNK_BYTES)) {
+        file.put_slice(chunk);
+        file.put_u32_le(super::chunk_crc(blob, number, chunk));
+    }
+    file.put_slice(description);
+    file.put_slice(&FileTrailer::of(blob, None, payload.len() as u64, description).encode());
+    file.freeze()
 }

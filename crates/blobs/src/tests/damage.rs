@@ -2,15 +2,16 @@
 
 use bytes::Bytes;
 
-use super::{Machine, content, get, put, seeds};
+use super::{Machine, content, get, put, remove_copy, seeds};
 use crate::faulty::{EIO, Operation, Random};
-use crate::{BlobId, CopyReport, Damage, Error, Finding, Place};
+use crate::files::file_name;
+use crate::{BlobId, CopyReport, Damage, Error, FileLayout, Finding, Place};
 
 const SMALL: usize = 200_000;
 const LARGE: usize = 1_500_000;
 
 fn file_of(blob: BlobId) -> String {
-    format!("blobs/{:02x}/{blob}", blob.0[0])
+    file_name(blob, FileLayout::Contiguous)
 }
 
 /// One flipped bit anywhere in one copy: every read is right, and the copy is queued for repair.
@@ -147,7 +148,7 @@ async fn a_missing_copy_is_queued_and_an_old_location_is_not() {
     let content = content(1, LARGE);
     let location = put(&blobs, BlobId([1; 16]), &content).await.unwrap();
     let directory = location.copies[0].directory;
-    blobs.remove_file(directory, location.blob).await.unwrap();
+    remove_copy(&blobs, &location, directory).await;
     assert_eq!(get(&blobs, &location).await.unwrap(), content);
     let finding = Finding { blob: location.blob, directory, what: Damage::Missing };
     assert_eq!(blobs.take_damaged(), [finding]);

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Machine, REGION, content, get, identity, put, settings};
+use super::{Machine, REGION, content, get, identity, put, remove_copy, settings};
 use crate::faulty::{EIO, EROFS, Operation, Power, SimDisk};
 use crate::identity::Identity;
 use crate::{
@@ -48,7 +48,7 @@ async fn a_directory_is_emptied_while_its_blobs_stay_readable() {
         assert_eq!(settled == *location, !directories(location).contains(&leaving));
         assert!(blobs.is_settled(&settled) && settled.copies.len() == 2);
         assert!(!directories(&settled).contains(&leaving));
-        blobs.remove_file(leaving, location.blob).await.unwrap();
+        remove_copy(&blobs, location, leaving).await;
         assert!(all_intact(&blobs, &settled).await);
         assert_eq!(get(&blobs, &settled).await.unwrap(), content);
     }

@@ -3,11 +3,14 @@
 use bytes::Bytes;
 use crc_fast::{CrcAlgorithm, Digest};
 
-use super::{Machine, content, get, put, read};
+use super::{Machine, content, get, put, read, settings};
 use crate::faulty::Keep;
 use crate::files::file_name;
-use crate::format::FileEncoder;
-use crate::{BlobId, Blobs, CopyReport, Disk as _, FileLayout, IncarnationId, Location, Place};
+use crate::format::{FileEncoder, interleaved};
+use crate::{
+    BlobId, Blobs, CopyAt, CopyReport, Disk as _, FileLayout, IncarnationId, Location, Place,
+    Settings,
+};
 
 const BLOB: BlobId = BlobId([9; 16]);
 const INCARNATION: IncarnationId = IncarnationId([1; 16]);
@@ -31,8 +34,8 @@ fn sealed(fields: &[&[u8]], part: u64) -> Vec<u8> {
     [bytes, seal].concat()
 }
 
-fn encoded(layout: FileLayout, payload: &Bytes, description: &Bytes) -> Vec<u8> {
-    let mut encoder = FileEncoder::new(layout, BLOB, INCARNATION);
+fn contiguous(payload: &Bytes, description: &Bytes) -> Vec<u8> {
+    let mut encoder = FileEncoder::new(BLOB, INCARNATION);
     let mut parts = Vec::new();
     for piece in payload.chunks(100_000) {
         encoder.push(payload.slice_ref(piece), &mut parts);
@@ -57,7 +60,7 @@ fn both_layouts_are_as_documented() {
     let mut expected = [&payload[..], &checksums.concat(), &what].concat();
     expected.resize(expected.len().next_multiple_of(4096) - 64, 0);
     expected.extend(trailer);
-    assert!(encoded(FileLayout::Contiguous, &payload, &what) == expected);
+    assert!(contiguous(&payload, &what) == expected);
 
     let start: [&[u8]; 4] = [b"LBf1", &[1, 0, 0, 0], &BLOB.0, &INCARNATION.0];
     let header = sealed(&[&start[..], &[&chunk_bytes]].concat(), u64::MAX - 1);
@@ -67,7 +70,7 @@ fn both_layouts_are_as_documented() {
     let chunks = chunks.iter().zip(&checksums).map(|(chunk, sum)| [*chunk, sum].concat());
     let chunks: Vec<_> = chunks.collect();
     let expected = [&header[..], &chunks.concat(), &what, &trailer].concat();
-    assert!(encoded(FileLayout::Interleaved, &payload, &what) == expected);
+    assert!(interleaved(BLOB, INCARNATION, &payload, &what) == expected);
 }
 
 /// Whatever fills the last page.
@@ -75,13 +78,18 @@ fn both_layouts_are_as_documented() {
 fn a_contiguous_file_is_whole_pages() {
     for spare in [0, 1, 63, 64, 65, 4095] {
         let payload = content(1, 2 * 4096 + 4096 - 64 - 4 - 4 - spare);
-        let file = encoded(FileLayout::Contiguous, &payload, &Bytes::from_static(b"what"));
+        let file = contiguous(&payload, &Bytes::from_static(b"what"));
         assert_eq!(file.len() % 4096, 0);
         assert!(file.len() < payload.len() + 4 + 4 + 64 + 4096);
     }
 }
 
-/// Lays out a file of a copy as earlier versions did.
+fn file_of(copy: &CopyAt) -> String {
+    let Place::File(layout) = copy.place else { panic!("it is in a segment") };
+    file_name(BLOB, layout)
+}
+
+/// Lays out a copy as earlier versions did.
 async fn make_interleaved(
     machine: &Machine,
     blobs: &Blobs,
@@ -91,14 +99,15 @@ async fn make_interleaved(
 ) {
     let description = blobs.describe(location).await.unwrap();
     let copy = &mut location.copies[copy];
-    let (disk, file) = (&machine.disks[copy.directory.0[0] as usize], file_name(BLOB));
-    disk.remove(&file).await.unwrap();
+    let disk = &machine.disks[copy.directory.0[0] as usize];
+    disk.remove(&file_of(copy)).await.unwrap();
+    copy.place = Place::File(FileLayout::Interleaved);
+    let file = file_of(copy);
     disk.create(&file).await.unwrap();
-    let bytes = encoded(FileLayout::Interleaved, content, &description).into();
+    let bytes = interleaved(BLOB, INCARNATION, content, &description);
     disk.write_at(&file, 0, vec![bytes]).await.unwrap();
     disk.sync(&file).await.unwrap();
     disk.close(&file);
-    copy.place = Place::File(FileLayout::Interleaved);
 }
 
 async fn assert_intact(blobs: &Blobs, location: &Location, content: &Bytes) {
@@ -114,50 +123,85 @@ async fn assert_intact(blobs: &Blobs, location: &Location, content: &Bytes) {
 }
 
 #[tokio::test]
-async fn files_of_the_older_layout_are_read_found_and_mended() {
+async fn files_of_the_older_layout_are_read_found_and_replaced() {
     let mut machine = Machine::new(2, 1);
     let blobs = machine.start().await;
     let content = content(1, SIZE);
     let mut location = put(&blobs, BLOB, &content).await.unwrap();
-    let new = location.clone();
-    make_interleaved(&machine, &blobs, &mut location, 0, &content).await;
-    assert_intact(&blobs, &location, &content).await;
-    make_interleaved(&machine, &blobs, &mut location, 1, &content).await;
-    assert_intact(&blobs, &location, &content).await;
-    assert!(get(&blobs, &new).await.is_err(), "the location says how a file is to be read");
-
+    for copy in [0, 1] {
+        make_interleaved(&machine, &blobs, &mut location, copy, &content).await;
+        assert_intact(&blobs, &location, &content).await;
+    }
     machine.restart(Keep::Nothing);
     let blobs = machine.start().await;
     assert_intact(&blobs, &location, &content).await;
-    let page = blobs.orphan_candidates(None, 1000).await.unwrap();
-    assert!(page.files.iter().all(|file| file.incarnation == Some(INCARNATION)));
-    let (mut finder, mut found) = (blobs.find_all().await.unwrap(), Vec::new());
-    while let Some(page) = finder.next().await.unwrap() {
-        found.extend(page.copies.into_iter().map(|found| found.copy));
-    }
-    found.sort_by_key(|copy| copy.directory);
-    let mut copies = location.copies.clone();
-    copies.sort_by_key(|copy| copy.directory);
-    assert_eq!(found, copies);
+    assert_eq!(found(&blobs).await, sorted(&location.copies));
 
-    // A damaged file is mended as it was: the location that says so is committed already.
-    let damaged = location.copies[0].directory;
-    machine.disks[damaged.0[0] as usize].flip_bit(&file_name(BLOB), 700_000, 3);
+    // A damaged one is laid out anew, beside the old file: who still reads that finds it as it was.
+    let damaged = location.copies[0];
+    machine.disks[damaged.directory.0[0] as usize].flip_bit(&file_of(&damaged), 700_000, 3);
     assert_eq!(get(&blobs, &location).await.unwrap(), content);
-    let mut repaired = blobs.repair(&location).await.unwrap();
-    repaired.copies.sort_by_key(|copy| copy.directory);
-    assert_eq!(repaired.copies, copies);
+    let repaired = blobs.repair(&location).await.unwrap();
+    let contiguous = CopyAt { place: Place::File(FileLayout::Contiguous), ..damaged };
+    assert_eq!(sorted(&repaired.copies), sorted(&[contiguous, location.copies[1]]));
     assert_intact(&blobs, &repaired, &content).await;
+    assert_eq!(get(&blobs, &location).await.unwrap(), content);
 
-    // Elsewhere it is laid out anew, and both make one blob.
-    repaired.copies.truncate(1);
-    let both = blobs.repair(&repaired).await.unwrap();
-    let places: Vec<_> = both.copies.iter().map(|copy| copy.place).collect();
-    let layouts = [FileLayout::Interleaved, FileLayout::Contiguous];
-    assert_eq!(places, layouts.map(Place::File));
-    assert_intact(&blobs, &both, &content).await;
-    for (copy, byte) in both.copies.iter().zip([300_000, 900_000]) {
-        machine.disks[copy.directory.0[0] as usize].flip_bit(&file_name(BLOB), byte, 3);
+    // Both are listed, on one page, and the one that is left goes without the other.
+    assert_eq!(found(&blobs).await.len(), 3);
+    let mut strays = Vec::new();
+    let mut page = blobs.orphan_candidates(None, 1).await.unwrap();
+    loop {
+        strays.extend(page.files);
+        let Some(next) = page.next else { break };
+        page = blobs.orphan_candidates(Some(next), 1).await.unwrap();
     }
-    assert_eq!(get(&blobs, &both).await.unwrap(), content);
+    // What was written anew is of this start.
+    let copies: Vec<_> = strays.iter().map(|file| file.copy).collect();
+    assert_eq!(sorted(&copies), sorted(&location.copies));
+    assert!(strays.iter().all(|file| file.incarnation == Some(INCARNATION)));
+    let left = strays.iter().find(|file| file.copy == damaged).unwrap();
+    blobs.remove_stray(left).await.unwrap();
+    assert_intact(&blobs, &repaired, &content).await;
+    assert_eq!(found(&blobs).await, sorted(&repaired.copies));
+
+    // Both layouts make one blob.
+    for (copy, byte) in repaired.copies.iter().zip([300_000, 900_000]) {
+        machine.disks[copy.directory.0[0] as usize].flip_bit(&file_of(copy), byte, 3);
+    }
+    assert_eq!(get(&blobs, &repaired).await.unwrap(), content);
+}
+
+/// A copy that comes back to its directory in the other layout does not go with the old one.
+#[tokio::test]
+async fn a_removed_copy_takes_none_of_another_layout_along() {
+    let mut machine = Machine::new(2, 1);
+    let blobs = machine.start_with(Settings { copies: Some(1), ..settings() }).await;
+    let content = content(1, SIZE);
+    let mut first = put(&blobs, BLOB, &content).await.unwrap();
+    make_interleaved(&machine, &blobs, &mut first, 0, &content).await;
+    let (here, there) = (first.copies[0].directory, |location: &Location| location.copies[0]);
+    blobs.set_draining(here, true);
+    let away = blobs.settle(&first).await.unwrap();
+    assert_ne!(there(&away).directory, here);
+    blobs.set_draining(here, false);
+    blobs.set_draining(there(&away).directory, true);
+    let back = blobs.settle(&away).await.unwrap();
+    assert_eq!(there(&back).directory, here);
+    blobs.remove(&first).await.unwrap();
+    assert_eq!(get(&blobs, &back).await.unwrap(), content);
+}
+
+fn sorted(copies: &[CopyAt]) -> Vec<CopyAt> {
+    let mut copies = copies.to_vec();
+    copies.sort_by_key(|copy| (copy.directory, file_of(copy)));
+    copies
+}
+
+async fn found(blobs: &Blobs) -> Vec<CopyAt> {
+    let (mut finder, mut copies) = (blobs.find_all().await.unwrap(), Vec::new());
+    while let Some(page) = finder.next().await.unwrap() {
+        copies.extend(page.copies.into_iter().map(|found| found.copy));
+    }
+    sorted(&copies)
 }

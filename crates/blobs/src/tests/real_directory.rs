@@ -15,7 +15,7 @@ use super::{REGION, Wanted, content, get, put, settings};
 use crate::files::file_name;
 use crate::{
     BlobId, Blobs, CopyReport, Directory, DirectoryError, DirectoryId, DirectorySpec, Error,
-    IncarnationId, Location, Result, StoreId, Unchanged, identity,
+    FileLayout, IncarnationId, Location, Result, StoreId, Unchanged, identity,
 };
 
 const STORE: StoreId = StoreId([1; 16]);
@@ -260,7 +260,7 @@ async fn what_was_found_intact_a_moment_ago_is_sent_without_being_read() {
     let blobs = Blobs::open(settings(), vec![directory], IncarnationId([1; 16])).await.unwrap();
     let content = content(1, 1_000_000);
     let location = put(&blobs, BlobId([1; 16]), &content).await.unwrap();
-    let file = root.path().join(format!("1/{}", file_name(location.blob)));
+    let file = root.path().join(format!("1/{}", file_name(location.blob, FileLayout::Contiguous)));
     let whole = 0..1_000_000;
     // The file has to be some milliseconds old first.
     let all_known =

@@ -2,9 +2,10 @@
 
 use super::{Machine, content, get, put, settings};
 use crate::faulty::Keep;
+use crate::files::file_name;
 use crate::{
-    BlobId, CopyReport, DirectoryId, Error, FileCursor, IncarnationId, Location, SegmentInfo,
-    Settings, Wanted, Wish,
+    BlobId, CopyReport, DirectoryId, Error, FileCursor, FileLayout, IncarnationId, Location,
+    SegmentInfo, Settings, Wanted, Wish,
 };
 
 async fn records(blobs: &crate::Blobs, info: &SegmentInfo) -> Vec<crate::SegmentRecord> {
@@ -113,7 +114,7 @@ async fn orphans_are_files_of_ended_processes_only() {
     assert_eq!(orphans.len(), 80);
     for orphan in &orphans {
         assert_eq!(orphan.incarnation, Some(IncarnationId([1; 16])));
-        blobs.remove_file(orphan.directory, orphan.blob).await.unwrap();
+        blobs.remove_stray(orphan).await.unwrap();
     }
     assert_eq!(machine.files(), 2);
     assert_eq!(all_orphans(&blobs).await, []);
@@ -197,7 +198,7 @@ async fn every_copy_on_the_disks_is_found_with_what_it_is() {
         let what = format!("what {} is", location.blob);
         expected.extend(location.copies.iter().map(|copy| (*copy, length as u64, what.clone())));
     }
-    let torn = format!("blobs/04/{}", BlobId([4; 16]));
+    let torn = file_name(BlobId([4; 16]), FileLayout::Contiguous);
     let (name, bytes) = machine.disks[0].files().into_iter().find(|it| it.0 == torn).unwrap();
     machine.disks[0].flip_bit(&name, bytes - 70, 0);
     let blobs = machine.start().await;

@@ -227,6 +227,6 @@ impl Service {
         let named = self.metadata.blob_location(&file.blob.0).await?;
         let named = named.map(|named| self.decode_location(&named)).transpose()?;
         let mut copies = named.iter().flat_map(|named| &named.copies);
-        Ok(copies.any(|copy| copy.directory == file.directory))
+        Ok(copies.any(|copy| *copy == file.copy))
     }
 }

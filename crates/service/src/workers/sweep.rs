@@ -78,7 +78,7 @@ impl Sweep {
         };
         let page = service.blobs.orphan_candidates(from, STEP_ENTRIES).await?;
         for file in page.files {
-            // A file without a readable header is damage to be looked at, not an orphan.
+            // A file that does not tell who wrote it is damage to be looked at, not an orphan.
             let Some(incarnation) = file.incarnation else { continue };
             if self.origins.may_lose_file(service, incarnation).await? {
                 service.remove_stray(&file).await?;
@@ -131,7 +131,7 @@ impl Service {
     async fn remove_stray(&self, file: &StrayFile) -> Result<()> {
         let _turn = self.turns.take(file.blob.0).await;
         if !self.counts(file).await? {
-            self.blobs.remove_file(file.directory, file.blob).await?;
+            self.blobs.remove_stray(file).await?;
         }
         Ok(())
     }

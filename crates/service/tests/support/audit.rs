@@ -218,7 +218,7 @@ async fn bytes(store: &Store, rows: &Rows, locations: &[Vec<u8>], faults: &mut F
         }
         let copies = location.copies.iter().filter(|copy| copy.place.is_file());
         let blob = location.blob;
-        files.extend(copies.map(|_| format!("blobs/{:02x}/{blob}", blob.0[0])));
+        files.extend(copies.map(|_| format!("blobs/{:02x}/{blob}.2", blob.0[0])));
     }
     compare("live bytes of segments", &rows.counters(b'S'), &live, faults);
     let segments = store.blobs.segments().await.expect("the disks answer");
