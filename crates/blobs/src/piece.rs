@@ -129,7 +129,6 @@ impl Piece {
     }
 
     /// A piece that was checked a moment ago, and is read again only if it cannot be sent at once.
-    ///
     pub(crate) fn known(length: usize, kept: Kept, read: ReadAgain) -> Self {
         let again = Some(Again::Unread { read, skipped: 0 });
         Self { length, here: Bytes::new(), again, kept: Some(kept) }
@@ -149,8 +148,8 @@ impl Piece {
         self.again.is_some()
     }
 
-    /// The first of the bytes, some or all; those that only the kernel has are read and checked
-    /// once more. None if the piece is empty. They stay in the piece.
+    /// The first of the bytes, some or all; none if the piece is empty. Those that only the kernel
+    /// has are read and checked once more. They stay in the piece.
     ///
     /// # Errors
     /// Those of [`BlobReader::next`](crate::BlobReader::next); the piece is empty then.
