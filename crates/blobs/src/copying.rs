@@ -102,8 +102,7 @@ pub(crate) async fn copy_file(
 ) -> Result<FileCopy> {
     let (blob, attempt) = (source.blob, inner.next_attempt());
     let mut copy = FileCopy::create(target, blob, inner.incarnation, attempt).await?;
-    let encoder = FileEncoder::new(blob, inner.incarnation);
-    match fill(inner, source, description, encoder, &mut copy, over).await {
+    match fill(inner, source, description, &mut copy, over).await {
         Ok(()) => Ok(copy),
         Err(error) => {
             copy.discard().await;
@@ -116,10 +115,10 @@ async fn fill(
     inner: &Arc<Inner>,
     source: &Location,
     description: &Bytes,
-    mut encoder: FileEncoder,
     copy: &mut FileCopy,
     over: Over,
 ) -> Result<()> {
+    let mut encoder = FileEncoder::new(source.blob, inner.incarnation);
     let mut reader = BlobReader::new(Arc::clone(inner), source.clone(), 0..source.size_bytes);
     while let Some(batch) = reader.next_batch().await {
         let mut parts = Vec::new();

@@ -128,15 +128,15 @@ impl ChunkEncoder {
         Self { blob, chunk: 0, filled: 0, digest: digest(blob, 0) }
     }
 
-    /// The checksums of the chunks that `piece` ends.
-    fn measure(&mut self, mut piece: Bytes) -> impl Iterator<Item = u32> {
-        let chunks = iter::from_fn(move || {
-            let taken = piece.split_to(piece.len().min(CHUNK_BYTES - self.filled));
-            self.digest.update(&taken);
+    /// The checksums of the chunks that `piece` ends, as far as they are asked for.
+    fn measure(&mut self, mut piece: &[u8]) -> impl Iterator<Item = u32> {
+        iter::from_fn(move || {
+            let (taken, rest) = piece.split_at(piece.len().min(CHUNK_BYTES - self.filled));
+            self.digest.update(taken);
             self.filled += taken.len();
-            (!taken.is_empty()).then(|| (self.filled == CHUNK_BYTES).then(|| self.end_chunk()))
-        });
-        chunks.flatten()
+            piece = rest;
+            (self.filled == CHUNK_BYTES).then(|| self.end_chunk())
+        })
     }
 
     /// The checksum of the last, shorter chunk.

@@ -6,7 +6,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -159,29 +159,23 @@ impl Piece {
             let mut chunks = match self.again.take() {
                 Some(Again::Unread { read, skipped }) => read(skipped),
                 Some(Again::Reading(chunks)) => chunks,
-                None => return Poll::Ready(Err(self.break_off())),
+                None => return Poll::Ready(Err(self.break_off(None))),
             };
-            match chunks.poll_next_unpin(context) {
-                Poll::Ready(Some(Ok(bytes))) => self.here = bytes,
-                Poll::Ready(Some(Err(error))) => {
-                    self.break_off();
-                    return Poll::Ready(Err(error));
-                }
-                Poll::Ready(None) => return Poll::Ready(Err(self.break_off())),
-                Poll::Pending => {
-                    self.again = Some(Again::Reading(chunks));
-                    return Poll::Pending;
-                }
-            }
+            let read = chunks.poll_next_unpin(context);
             self.again = Some(Again::Reading(chunks));
+            match ready!(read).transpose() {
+                Ok(Some(bytes)) => self.here = bytes,
+                Ok(None) => return Poll::Ready(Err(self.break_off(None))),
+                Err(error) => return Poll::Ready(Err(self.break_off(Some(error)))),
+            }
         }
         Poll::Ready(Ok(self.here.clone()))
     }
 
-    /// Ends here, which is too early.
-    fn break_off(&mut self) -> Error {
+    /// Ends here, with bytes missing: why.
+    fn break_off(&mut self, error: Option<Error>) -> Error {
         *self = Self::from(Bytes::new());
-        Error::Io(io::ErrorKind::UnexpectedEof.into())
+        error.unwrap_or_else(|| Error::Io(io::ErrorKind::UnexpectedEof.into()))
     }
 
     /// Takes the first bytes out of the piece, as of [`Self::poll_bytes`]; `None` at its end.

@@ -276,13 +276,15 @@ impl FileEncoder {
     /// Adds what `piece` makes the file longer by to `parts`.
     pub fn push(&mut self, piece: Bytes, parts: &mut Vec<Bytes>) {
         self.size_bytes += piece.len() as u64;
-        parts.push(piece.clone());
-        self.chunks.measure(piece).for_each(|checksum| self.checksums.put_u32_le(checksum));
+        self.chunks.measure(&piece).for_each(|checksum| self.checksums.put_u32_le(checksum));
+        parts.push(piece);
     }
 
     /// Adds the rest of the file, from the last byte of the blob on.
     pub fn finish(&mut self, description: &Bytes, parts: &mut Vec<Bytes>) {
-        self.checksums.extend(self.chunks.finish().into_iter().flat_map(u32::to_le_bytes));
+        if let Some(checksum) = self.chunks.finish() {
+            self.checksums.put_u32_le(checksum);
+        }
         parts.push(self.checksums.split().freeze());
         parts.push(description.clone());
         let padding = FileLayout::Contiguous.padding(self.size_bytes, description.len());

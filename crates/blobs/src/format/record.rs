@@ -120,7 +120,7 @@ impl Record {
     pub fn new(blob: BlobId, description: &Bytes, payload: Vec<Bytes>) -> Self {
         let mut encoder = ChunkEncoder::new(blob);
         let mut checksums = Vec::new();
-        payload.iter().for_each(|piece| checksums.extend(encoder.measure(piece.clone())));
+        payload.iter().for_each(|piece| checksums.extend(encoder.measure(piece)));
         checksums.extend(encoder.finish());
         let mut front = BytesMut::with_capacity(description.len() + checksums.len() * CRC_BYTES);
         front.put_slice(description);
