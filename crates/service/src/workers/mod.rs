@@ -57,6 +57,11 @@ pub trait Worker {
         None
     }
 
+    /// How long it lets more come after it was woken.
+    fn gathering(&self) -> Duration {
+        Duration::ZERO
+    }
+
     /// Does a bounded piece of work that may be done twice without harm.
     async fn step(&mut self, service: &Arc<Service>) -> Result<Progress>;
 }
@@ -146,16 +151,19 @@ async fn run(
         tokio::select! {
             _ = stopped.changed() => {}
             () = tokio::time::sleep(pause) => {}
-            () = notified(wakes) => {}
+            () = notified(wakes, worker.gathering()) => {}
         }
     }
 }
 
-/// Waits for what wakes a worker, for ever if nothing does.
-async fn notified(wakes: Option<&Notify>) {
+/// Waits for what wakes a worker and for what comes with it, for ever if nothing does.
+async fn notified(wakes: Option<&Notify>, gathering: Duration) {
     match wakes {
         Some(wakes) => wakes.notified().await,
         None => std::future::pending().await,
+    }
+    if !gathering.is_zero() {
+        tokio::time::sleep(gathering).await;
     }
 }
 

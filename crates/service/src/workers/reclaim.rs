@@ -1,11 +1,16 @@
-//! Frees what was unnamed: walks the reclaim queue, oldest entries first.
+//! Frees what was unnamed: walks the reclaim queue, oldest entries first, several at a time.
 //!
 //! An entry is left alone while a read that began before it is still in progress.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use blobs::{Location, SegmentKey};
+use futures_util::{StreamExt as _, stream};
 use metadata::{FreedBlob, QueuedGarbage};
 use model::{UploadId, records::Garbage};
 use tokio::sync::Notify;
@@ -15,6 +20,10 @@ use crate::{Error, Result, Service};
 
 /// Entries looked at in one step.
 const STEP_ENTRIES: usize = 500;
+/// Entries freed side by side, so that one sync makes many of them durable.
+const AT_ONCE: usize = 32;
+/// How long entries gather before a walk: what is deleted one by one is freed together.
+const GATHERING: Duration = Duration::from_millis(100);
 /// Parts of an upload freed in one commit.
 const STEP_PARTS: usize = 100;
 
@@ -36,6 +45,10 @@ impl Worker for Reclaim {
         Some(&service.garbage_queued)
     }
 
+    fn gathering(&self) -> Duration {
+        GATHERING
+    }
+
     fn every(&self) -> Duration {
         Duration::from_secs(10)
     }
@@ -46,16 +59,24 @@ impl Worker for Reclaim {
             drop(writing);
         }
         let entries = service.metadata.garbage(self.after.as_ref(), STEP_ENTRIES).await?;
-        for entry in &entries {
-            if !service.readers.all_after(entry.since) {
-                continue;
+        let free = async |those: Vec<&QueuedGarbage>| {
+            let mut outcomes = Vec::with_capacity(those.len());
+            for entry in those {
+                outcomes.push(service.free(entry).await);
             }
-            match service.free(entry).await {
-                Ok(true) => self.freed_in_walk += 1,
-                Ok(false) => {}
-                Err(error) => self.failure = Some(error),
+            outcomes
+        };
+        let free = unrelated(service, &entries).into_iter().map(free);
+        let mut freeing = stream::iter(free).buffer_unordered(AT_ONCE);
+        while let Some(outcomes) = freeing.next().await {
+            for outcome in outcomes {
+                match outcome {
+                    Ok(freed) => self.freed_in_walk += usize::from(freed),
+                    Err(error) => self.failure = Some(error),
+                }
             }
         }
+        drop(freeing);
         self.after = entries.into_iter().last();
         if self.after.is_some() {
             return Ok(Progress::More);
@@ -64,10 +85,22 @@ impl Worker for Reclaim {
         let freed = std::mem::take(&mut self.freed_in_walk);
         match self.failure.take() {
             Some(error) => Err(error),
-            None if freed > 0 => Ok(Progress::More),
+            None if freed > 0 => Ok(Progress::Pause(GATHERING)),
             None => Ok(Progress::Idle),
         }
     }
+}
+
+/// The entries that may be freed now, those that change the same rows one after the other.
+fn unrelated<'e>(service: &Service, entries: &'e [QueuedGarbage]) -> Vec<Vec<&'e QueuedGarbage>> {
+    let mut related: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for (place, entry) in entries.iter().enumerate() {
+        if service.readers.all_after(entry.since) {
+            let of = entry.releases().map_or((Some(place), None), |id| (None, Some(id)));
+            related.entry(of).or_default().push(entry);
+        }
+    }
+    related.into_values().collect()
 }
 
 impl Service {

@@ -222,7 +222,7 @@ impl Workers {
         // What one look finds may be freed only at the next one.
         for _ in 0..3 {
             while self.sweep(store).await? == Progress::More {}
-            while self.reclaim(store).await? == Progress::More {}
+            while self.reclaim(store).await? != Progress::Idle {}
         }
         Ok(())
     }
