@@ -150,10 +150,10 @@ def tables(records) -> str:
         f"{run.get('repeats')} repeats of {run.get('seconds')} s. The generator took at most "
         f"{generator_share(records):.0%} of one processor."
     )
+    whys = {(it["server"], it["row"]): it["why"] for it in records if it["kind"] == "failure"}
     failures = [
-        f"FAILED: {it['server']} {it['row']}: {it['why'].splitlines()[-1]}"
-        for it in records
-        if it["kind"] == "failure"
+        f"FAILED: {server} {row}: `{' '.join(why.split())[:200]}`"
+        for (server, row), why in whys.items()
     ]
     parts = [intro, *failures, *(figure_table(records, title) for title in FIGURES)]
     parts += [volume_table(records), facts_table(records), clients_table(records)]
