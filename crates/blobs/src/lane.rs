@@ -1,10 +1,9 @@
 //! A few threads of its own for each directory, so that a hanging disk stops nothing else.
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use crate::disk::DiskFuture;
 
@@ -16,19 +15,17 @@ type Job = Box<dyn FnOnce() + Send>;
 /// A bounded queue of blocking jobs and the threads that do them. Threads end with the lane.
 #[derive(Clone)]
 pub(crate) struct Lane {
-    jobs: mpsc::Sender<Job>,
+    jobs: async_channel::Sender<Job>,
 }
 
 impl Lane {
     pub fn new(name: &str, threads: usize) -> io::Result<Self> {
-        let (jobs, queue) = mpsc::channel::<Job>(QUEUE_LENGTH);
-        let queue = Arc::new(Mutex::new(queue));
+        let (jobs, queue) = async_channel::bounded::<Job>(QUEUE_LENGTH);
         for _ in 0..threads {
-            let queue = Arc::clone(&queue);
+            let queue = queue.clone();
             thread::Builder::new().name(name.to_owned()).spawn(move || {
-                loop {
-                    let next = queue.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv();
-                    let Some(job) = next else { return };
+                // A job wakes one thread: changes of threads are much of what a small write costs.
+                while let Ok(job) = queue.recv_blocking() {
                     job();
                 }
             })?;
