@@ -1,61 +1,115 @@
 //! Copies made from what is there: records appended to several directories, files copied over.
 
 use std::collections::HashSet;
+use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
 
-use crate::error::{Error, Result};
-use crate::files::FileCopy;
+use crate::error::Result;
+use crate::files::{End, FileCopy, Over};
 use crate::format::{FileEncoder, Record};
-use crate::identifiers::DirectoryId;
+use crate::identifiers::{BlobId, DirectoryId};
 use crate::location::{CopyAt, Location, Wanted};
+use crate::piece::Piece;
 use crate::reader::BlobReader;
 use crate::store::{Inner, Member};
 use crate::volume::Volume;
 
-/// Appends `record` to so many directories that the blob has all its copies.
+/// Stores copies by `store`, until the blob has all its copies or no directory is left to try.
 ///
 /// - `held`: directories that have a copy already. Returns only the new copies.
+pub(crate) async fn store_copies<T, E, F: Future<Output = Result<T, E>>>(
+    inner: &Inner,
+    wanted: &Wanted,
+    blob: BlobId,
+    held: &[DirectoryId],
+    store: impl Fn(Arc<Member>) -> F,
+) -> Vec<T> {
+    let (most, _) = inner.copies(wanted);
+    let mut holders = held.to_vec();
+    let mut tried = HashSet::new();
+    let mut stored = Vec::new();
+    while holders.len() < most && inner.check_open().is_ok() {
+        let missing = most - holders.len();
+        let chosen = inner.choose(&wanted.region, blob, missing, &holders, &tried).await;
+        if chosen.is_empty() {
+            break;
+        }
+        let attempts = chosen.into_iter().map(|member| {
+            let directory = member.volume.id();
+            let copy = store(member);
+            async move { (directory, copy.await) }
+        });
+        for (directory, result) in join_all(attempts).await {
+            match result {
+                Ok(copy) => {
+                    holders.push(directory);
+                    stored.push(copy);
+                }
+                Err(_) => {
+                    tried.insert(directory);
+                }
+            }
+        }
+    }
+    stored
+}
+
+/// Appends `record` to so many directories that the blob has all its copies.
+///
+/// - `held`: as of [`store_copies`].
 pub(crate) async fn append_record(
     inner: &Inner,
     wanted: &Wanted,
     record: Record,
     held: &[DirectoryId],
 ) -> Result<Vec<CopyAt>> {
-    let (most, needed) = inner.copies(wanted);
-    let region = &wanted.region;
-    let mut holders = held.to_vec();
-    let mut tried = HashSet::new();
-    let mut stored = Vec::new();
-    while holders.len() < most {
-        let missing = most - holders.len();
-        let chosen = inner.choose(region, record.blob, missing, &holders, &tried).await;
-        if chosen.is_empty() {
-            break;
+    let append = |member: Arc<Member>| {
+        let record = record.clone();
+        async move {
+            let place = member.appender.append(record).await?;
+            io::Result::Ok(CopyAt { directory: member.volume.id(), place })
         }
-        let append = |member: Arc<Member>, record: Record| async move {
-            (member.volume.id(), member.appender.append(record).await)
-        };
-        let appends = chosen.into_iter().map(|member| append(member, record.clone()));
-        for (directory, result) in join_all(appends).await {
-            match result {
-                Ok(place) => {
-                    holders.push(directory);
-                    stored.push(CopyAt { directory, place });
-                }
-                Err(_) => {
-                    inner.check_open()?;
-                    tried.insert(directory);
-                }
-            }
+    };
+    let stored = store_copies(inner, wanted, record.blob, held, append).await;
+    inner.check_enough(wanted, held.len() + stored.len())?;
+    Ok(stored)
+}
+
+/// Writes a file of a large blob to so many directories that it has all its copies.
+///
+/// - `parts`: what each file begins with, or all that is in it, as `end` says.
+pub(crate) async fn begin_files(
+    inner: &Inner,
+    wanted: &Wanted,
+    blob: BlobId,
+    parts: Vec<Bytes>,
+    end: End,
+) -> Result<Vec<FileCopy>> {
+    let begin = |member: Arc<Member>| {
+        let (parts, attempt) = (parts.clone(), inner.next_attempt());
+        async move {
+            let volume = Arc::clone(&member.volume);
+            FileCopy::new(volume, blob, inner.incarnation, attempt)?.write(parts, end).await
         }
+    };
+    let copies = store_copies(inner, wanted, blob, &[], begin).await;
+    enough_or_discarded(inner, wanted, copies).await
+}
+
+/// All `copies`, unless the blob must have more.
+pub(crate) async fn enough_or_discarded(
+    inner: &Inner,
+    wanted: &Wanted,
+    copies: Vec<FileCopy>,
+) -> Result<Vec<FileCopy>> {
+    if let Err(error) = inner.check_enough(wanted, copies.len()) {
+        join_all(copies.into_iter().map(FileCopy::discard)).await;
+        return Err(error);
     }
-    match holders.len() {
-        enough if enough >= needed => Ok(stored),
-        possible => Err(inner.too_few(region, possible, needed)),
-    }
+    Ok(copies)
 }
 
 /// Copies a large blob to further directories until it has all its copies or none is left to try.
@@ -68,28 +122,16 @@ pub(crate) async fn store_missing_copies(
     description: &Bytes,
     mut copies: Vec<FileCopy>,
 ) -> Vec<FileCopy> {
-    let (most, _) = inner.copies(wanted);
-    let mut tried = HashSet::new();
-    while copies.len() < most && !copies.is_empty() {
-        let held: Vec<_> = copies.iter().map(|copy| copy.volume.id()).collect();
-        let chosen = inner.choose(&wanted.region, known.blob, 1, &held, &tried).await;
-        let Some(member) = chosen.first() else { break };
-        let volume = Arc::clone(&member.volume);
-        match copy_file(inner, known, description, volume, Over::Nothing).await {
-            Ok(copy) => copies.push(copy),
-            Err(_) => {
-                tried.insert(member.volume.id());
-            }
-        }
+    if copies.is_empty() {
+        return copies;
     }
+    let held: Vec<_> = copies.iter().map(|copy| copy.volume.id()).collect();
+    let copy = |member: Arc<Member>| async move {
+        let volume = Arc::clone(&member.volume);
+        copy_file(inner, known, description, volume, Over::Nothing).await
+    };
+    copies.extend(store_copies(inner, wanted, known.blob, &held, copy).await);
     copies
-}
-
-/// What stands at the place of a new file.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Over {
-    Nothing,
-    DamagedCopy,
 }
 
 /// Writes one more file of a large blob, durably, from verified chunks of the other copies.
@@ -101,40 +143,30 @@ pub(crate) async fn copy_file(
     over: Over,
 ) -> Result<FileCopy> {
     let (blob, attempt) = (source.blob, inner.next_attempt());
-    let mut copy = FileCopy::create(target, blob, inner.incarnation, attempt).await?;
-    match fill(inner, source, description, &mut copy, over).await {
-        Ok(()) => Ok(copy),
-        Err(error) => {
-            copy.discard().await;
-            Err(error)
-        }
-    }
-}
-
-async fn fill(
-    inner: &Arc<Inner>,
-    source: &Location,
-    description: &Bytes,
-    copy: &mut FileCopy,
-    over: Over,
-) -> Result<()> {
-    let mut encoder = FileEncoder::new(source.blob, inner.incarnation);
+    let mut copy = FileCopy::new(target, blob, inner.incarnation, attempt)?;
+    let mut encoder = FileEncoder::new(blob, inner.incarnation);
     let mut reader = BlobReader::new(Arc::clone(inner), source.clone(), 0..source.size_bytes);
     while let Some(batch) = reader.next_batch().await {
-        let mut parts = Vec::new();
-        for mut piece in batch? {
-            while let Some(bytes) = piece.next().await {
-                encoder.push(bytes?, &mut parts);
+        let parts = match encoded(batch, &mut encoder).await {
+            Ok(parts) => parts,
+            Err(error) => {
+                copy.discard().await;
+                return Err(error);
             }
-        }
-        copy.append(parts).await?;
+        };
+        copy = copy.write(parts, End::Open).await?;
     }
     let mut end = Vec::new();
     encoder.finish(description, &mut end);
-    copy.append(end).await?;
-    match over {
-        Over::Nothing => copy.publish().await,
-        Over::DamagedCopy => copy.publish_over_old().await,
+    Ok(copy.write(end, End::Durable(over)).await?)
+}
+
+async fn encoded(batch: Result<Vec<Piece>>, encoder: &mut FileEncoder) -> Result<Vec<Bytes>> {
+    let mut parts = Vec::new();
+    for mut piece in batch? {
+        while let Some(bytes) = piece.next().await {
+            encoder.push(bytes?, &mut parts);
+        }
     }
-    .map_err(Error::Io)
+    Ok(parts)
 }

@@ -12,7 +12,7 @@ use rustix::fs::{AtFlags, Dir, FallocateFlags, FileType, Mode, OFlags};
 
 use crate::buffers::Buffer;
 use crate::direct;
-use crate::disk::{Disk, DiskFuture, Entry, Space};
+use crate::disk::{Disk, DiskFuture, Entry, Progress, Space, Step};
 use crate::error::{DirectoryError, Result};
 use crate::identifiers::{DirectoryId, StoreId};
 use crate::identity::{self, Identity};
@@ -185,56 +185,24 @@ impl DirectoryDisk {
 }
 
 impl Disk for DirectoryDisk {
-    fn create(&self, file: &str) -> DiskFuture<()> {
-        self.write(file, |shared, name| {
-            let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
-            let file = shared.open(name, flags)?;
-            let (direct, name_synced) = (Mutex::default(), Mutex::new(false));
-            let writing = Writing { file, direct, name_synced };
-            held(&shared.writing).insert(name.to_owned(), Arc::new(writing));
-            Ok(())
-        })
-    }
-
-    fn resize(&self, file: &str, size_bytes: u64) -> DiskFuture<()> {
+    fn change(&self, file: &str, steps: Vec<Step>, progress: &Arc<Progress>) -> DiskFuture<()> {
+        let progress = Arc::clone(progress);
         self.write(file, move |shared, name| {
-            let writing = shared.writing(name)?;
-            let length = writing.file.metadata()?.len();
-            if size_bytes <= length {
-                return writing.file.set_len(size_bytes);
-            }
-            let flags = FallocateFlags::empty();
-            match rustix::fs::fallocate(&writing.file, flags, length, size_bytes - length) {
-                // Some file systems cannot allocate ahead; then the file grows as it is written.
-                Err(rustix::io::Errno::OPNOTSUPP) => Ok(()),
-                result => Ok(result?),
-            }
-        })
-    }
-
-    fn write_at(&self, file: &str, offset: u64, parts: Vec<Bytes>) -> DiskFuture<()> {
-        self.write(file, move |shared, name| {
-            let writing = shared.writing(name)?;
-            if direct::is_worth_it(parts.iter().map(Bytes::len).sum())
-                && let Some(direct) = shared.direct(name, &writing)
-            {
-                if !direct::write_all(&writing.file, &direct, offset, &parts)? {
-                    *held(&writing.direct) = Some(None);
+            let mut name = name.to_owned();
+            for step in steps {
+                match step {
+                    Step::Create => shared.create(&name)?,
+                    Step::Resize { size_bytes } => {
+                        resize(&shared.writing(&name)?.file, size_bytes)?
+                    }
+                    Step::Write { offset, parts } => shared.write(&name, offset, &parts)?,
+                    Step::Rename { to } => {
+                        shared.rename(&name, &to)?;
+                        name = to;
+                    }
+                    Step::Sync => shared.sync(&name)?,
                 }
-                return Ok(());
-            }
-            write_all(&writing.file, offset, &parts)
-        })
-    }
-
-    fn sync(&self, file: &str) -> DiskFuture<()> {
-        self.write(file, |shared, name| {
-            let writing = shared.writing(name)?;
-            writing.file.sync_data()?;
-            let mut name_synced = held(&writing.name_synced);
-            if !*name_synced {
-                shared.sync_folder(name)?;
-                *name_synced = true;
+                progress.note();
             }
             Ok(())
         })
@@ -266,20 +234,6 @@ impl Disk for DirectoryDisk {
     fn sendable(&self, file: &str) -> Option<Unchanged> {
         let found = self.shared.opened(file).filter(|found| found.leaves_no_trace)?;
         Unchanged::new(Arc::clone(&found.file))
-    }
-
-    fn rename(&self, from: &str, to: &str) -> DiskFuture<()> {
-        let to = to.to_owned();
-        self.write(from, move |shared, from| {
-            rustix::fs::renameat(&shared.root, from, &shared.root, &to)?;
-            held(&shared.reading).files.remove(&to);
-            let mut writing = held(&shared.writing);
-            if let Some(file) = writing.remove(from) {
-                *held(&file.name_synced) = false;
-                writing.insert(to, file);
-            }
-            Ok(())
-        })
     }
 
     fn remove(&self, file: &str) -> DiskFuture<()> {
@@ -336,6 +290,49 @@ impl Shared {
     fn open(&self, name: &str, flags: OFlags) -> io::Result<File> {
         let mode = Mode::RUSR | Mode::WUSR;
         Ok(rustix::fs::openat(&self.root, name, flags | OFlags::CLOEXEC, mode)?.into())
+    }
+
+    fn create(&self, name: &str) -> io::Result<()> {
+        let file = self.open(name, OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL)?;
+        let (direct, name_synced) = (Mutex::default(), Mutex::new(false));
+        let writing = Writing { file, direct, name_synced };
+        held(&self.writing).insert(name.to_owned(), Arc::new(writing));
+        Ok(())
+    }
+
+    fn write(&self, name: &str, offset: u64, parts: &[Bytes]) -> io::Result<()> {
+        let writing = self.writing(name)?;
+        if direct::is_worth_it(parts.iter().map(Bytes::len).sum())
+            && let Some(direct) = self.direct(name, &writing)
+        {
+            if !direct::write_all(&writing.file, &direct, offset, parts)? {
+                *held(&writing.direct) = Some(None);
+            }
+            return Ok(());
+        }
+        write_all(&writing.file, offset, parts)
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        rustix::fs::renameat(&self.root, from, &self.root, to)?;
+        held(&self.reading).files.remove(to);
+        let mut writing = held(&self.writing);
+        if let Some(file) = writing.remove(from) {
+            *held(&file.name_synced) = false;
+            writing.insert(to.to_owned(), file);
+        }
+        Ok(())
+    }
+
+    fn sync(&self, name: &str) -> io::Result<()> {
+        let writing = self.writing(name)?;
+        writing.file.sync_data()?;
+        let mut name_synced = held(&writing.name_synced);
+        if !*name_synced {
+            self.sync_folder(name)?;
+            *name_synced = true;
+        }
+        Ok(())
     }
 
     fn writing(&self, name: &str) -> io::Result<Arc<Writing>> {
@@ -395,6 +392,19 @@ impl Shared {
 
 fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn resize(file: &File, size_bytes: u64) -> io::Result<()> {
+    let length = file.metadata()?.len();
+    if size_bytes <= length {
+        return file.set_len(size_bytes);
+    }
+    let flags = FallocateFlags::empty();
+    match rustix::fs::fallocate(file, flags, length, size_bytes - length) {
+        // Some file systems cannot allocate ahead; then the file grows as it is written.
+        Err(rustix::io::Errno::OPNOTSUPP) => Ok(()),
+        result => Ok(result?),
+    }
 }
 
 fn write_all(file: &File, mut offset: u64, parts: &[Bytes]) -> io::Result<()> {

@@ -13,7 +13,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::watch;
 
-use crate::disk::{Disk, DiskFuture, Entry, Space};
+use crate::disk::{Disk, DiskFuture, Entry, Progress, Space, Step};
 
 pub const EIO: i32 = 5;
 pub const EROFS: i32 = 30;
@@ -316,6 +316,49 @@ impl State {
         self.files.get_mut(id).ok_or_else(missing)
     }
 
+    fn step(&mut self, name: &str, step: Step) -> io::Result<()> {
+        match step {
+            Step::Create => {
+                if self.names.contains_key(name) {
+                    return Err(io::Error::from_raw_os_error(EEXIST));
+                }
+                self.files_made += 1;
+                self.files.insert(self.files_made, SimFile::default());
+                self.names.insert(name.to_owned(), self.files_made);
+            }
+            Step::Resize { size_bytes } => {
+                self.check_room(name, size_bytes)?;
+                let file = self.file(name)?;
+                Change::Resize(size_bytes).apply(&mut file.contents);
+                file.pending.push(Change::Resize(size_bytes));
+            }
+            Step::Write { offset, parts } => {
+                let bytes = parts.concat();
+                self.check_room(name, offset + bytes.len() as u64)?;
+                let file = self.file(name)?;
+                Change::Write(offset, bytes.clone()).apply(&mut file.contents);
+                file.pending.push(Change::Write(offset, bytes));
+            }
+            Step::Rename { to } => {
+                self.file(name)?;
+                if let Some(id) = self.names.remove(name) {
+                    self.names.insert(to, id);
+                }
+            }
+            Step::Sync => {
+                let lies = self.lies;
+                let file = self.file(name)?;
+                if !lies.contents {
+                    file.sync();
+                }
+                if !lies.names {
+                    self.sync_folder(folder_of(name));
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn used_bytes(&self) -> u64 {
         self.names
             .values()
@@ -428,53 +471,18 @@ impl Change {
 }
 
 impl Disk for SimDisk {
-    fn create(&self, file: &str) -> DiskFuture<()> {
-        let name = file.to_owned();
-        self.run(Operation::Create, move |state| {
-            if state.names.contains_key(&name) {
-                return Err(io::Error::from_raw_os_error(EEXIST));
-            }
-            state.files_made += 1;
-            let id = state.files_made;
-            state.files.insert(id, SimFile::default());
-            state.names.insert(name, id);
-            Ok(())
-        })
-    }
-
-    fn resize(&self, file: &str, size_bytes: u64) -> DiskFuture<()> {
-        let name = file.to_owned();
-        self.run(Operation::Resize, move |state| {
-            state.check_room(&name, size_bytes)?;
-            let file = state.file(&name)?;
-            Change::Resize(size_bytes).apply(&mut file.contents);
-            file.pending.push(Change::Resize(size_bytes));
-            Ok(())
-        })
-    }
-
-    fn write_at(&self, file: &str, offset: u64, parts: Vec<Bytes>) -> DiskFuture<()> {
-        let name = file.to_owned();
-        self.run(Operation::Write, move |state| {
-            let bytes = parts.concat();
-            state.check_room(&name, offset + bytes.len() as u64)?;
-            let file = state.file(&name)?;
-            Change::Write(offset, bytes.clone()).apply(&mut file.contents);
-            file.pending.push(Change::Write(offset, bytes));
-            Ok(())
-        })
-    }
-
-    fn sync(&self, file: &str) -> DiskFuture<()> {
-        let name = file.to_owned();
-        self.run(Operation::Sync, move |state| {
-            let lies = state.lies;
-            let file = state.file(&name)?;
-            if !lies.contents {
-                file.sync();
-            }
-            if !lies.names {
-                state.sync_folder(folder_of(&name));
+    /// Each step is an operation of its own: any may fail, or be the last before a power loss.
+    fn change(&self, file: &str, steps: Vec<Step>, progress: &Arc<Progress>) -> DiskFuture<()> {
+        let (disk, progress, mut name) = (self.clone(), Arc::clone(progress), file.to_owned());
+        Box::pin(async move {
+            for step in steps {
+                let next = match &step {
+                    Step::Rename { to } => to.clone(),
+                    _ => name.clone(),
+                };
+                disk.run(operation(&step), move |state| state.step(&name, step)).await?;
+                progress.note();
+                name = next;
             }
             Ok(())
         })
@@ -489,17 +497,6 @@ impl Disk for SimDisk {
             let start = usize::try_from(offset).unwrap_or(usize::MAX).min(contents.len());
             let end = start.saturating_add(length).min(contents.len());
             Ok(Bytes::copy_from_slice(contents.get(start..end).unwrap_or_default()))
-        })
-    }
-
-    fn rename(&self, from: &str, to: &str) -> DiskFuture<()> {
-        let (from, to) = (from.to_owned(), to.to_owned());
-        self.run(Operation::Rename, move |state| {
-            state.file(&from)?;
-            if let Some(id) = state.names.remove(&from) {
-                state.names.insert(to, id);
-            }
-            Ok(())
         })
     }
 
@@ -534,6 +531,16 @@ impl Disk for SimDisk {
 
     fn is_in_place(&self) -> DiskFuture<bool> {
         self.run(Operation::Space, |_| Ok(true))
+    }
+}
+
+fn operation(step: &Step) -> Operation {
+    match step {
+        Step::Create => Operation::Create,
+        Step::Resize { .. } => Operation::Resize,
+        Step::Write { .. } => Operation::Write,
+        Step::Rename { .. } => Operation::Rename,
+        Step::Sync => Operation::Sync,
     }
 }
 

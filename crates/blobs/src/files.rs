@@ -3,12 +3,13 @@
 //! The rename comes before the one sync of contents and name, so a power loss in between may leave
 //! an incomplete file under the final name. Its trailer is missing and no location names it.
 
-use std::io;
 use std::sync::Arc;
+use std::{io, mem};
 
 use bytes::Bytes;
 use tokio::sync::OwnedSemaphorePermit;
 
+use crate::disk::Step;
 use crate::format::FileLayout;
 use crate::identifiers::{BlobId, IncarnationId};
 use crate::location::{CopyAt, Place};
@@ -39,11 +40,33 @@ pub(crate) fn parse_file_name(name: &str) -> Option<(BlobId, FileLayout)> {
     Some((blob.parse().ok()?, layout))
 }
 
-/// A file that is being written: one copy of a blob, in the layout of today.
+/// What stands at the place of a new file.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Over {
+    Nothing,
+    /// A copy that may still hold the only intact bytes of some chunk.
+    DamagedCopy,
+}
+
+/// What a write leaves.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// A file that goes on.
+    Open,
+    /// The whole file, durably and under its final name.
+    Durable(Over),
+}
+
+/// A file that is being written: one copy of a blob, in the layout of today. It is made by the
+/// first write.
 pub(crate) struct FileCopy {
     pub volume: Arc<Volume>,
-    name: String,
     blob: BlobId,
+    /// What it is called now.
+    name: String,
+    /// What it may be called, once it was to be renamed.
+    renamed: Option<String>,
+    made: bool,
     end: u64,
     synced: u64,
     _open: OwnedSemaphorePermit,
@@ -51,62 +74,81 @@ pub(crate) struct FileCopy {
 
 impl FileCopy {
     /// `attempt` tells apart the files that one process writes for one blob.
-    pub async fn create(
+    pub fn new(
         volume: Arc<Volume>,
         blob: BlobId,
         incarnation: IncarnationId,
         attempt: u64,
     ) -> io::Result<Self> {
         let name = format!("tmp/{incarnation}-{blob}-{attempt:x}");
-        let open = volume.one_more_file()?;
-        volume.create(&name).await?;
-        Ok(Self { volume, name, blob, end: 0, synced: 0, _open: open })
+        let _open = volume.one_more_file()?;
+        Ok(Self { volume, blob, name, renamed: None, made: false, end: 0, synced: 0, _open })
     }
 
     pub fn at(&self) -> CopyAt {
         CopyAt { directory: self.volume.id(), place: Place::File(FileLayout::Contiguous) }
     }
 
-    pub async fn append(&mut self, parts: Vec<Bytes>) -> io::Result<()> {
-        let length: usize = parts.iter().map(Bytes::len).sum();
-        self.volume.write_at(&self.name, self.end, parts).await?;
-        self.end += length as u64;
+    /// Appends `parts`. A file whose write or sync failed is thrown away, never tried again.
+    pub async fn write(mut self, parts: Vec<Bytes>, end: End) -> io::Result<Self> {
+        let result = match end {
+            End::Open => self.append(parts).await,
+            End::Durable(over) => self.finish(parts, over).await,
+        };
+        match result {
+            Ok(()) => Ok(self),
+            Err(error) => {
+                self.discard().await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn append(&mut self, parts: Vec<Bytes>) -> io::Result<()> {
+        let mut steps = self.writing(parts);
         if self.end - self.synced >= SYNC_BYTES {
-            self.volume.sync(&self.name).await?;
+            steps.push(Step::Sync);
             self.synced = self.end;
         }
-        Ok(())
+        self.volume.change(&self.name, steps).await
     }
 
-    /// Makes contents and final name durable; there was no file of that name before.
-    pub async fn publish(&mut self) -> io::Result<()> {
-        self.rename().await?;
-        self.volume.sync(&self.name).await?;
-        self.volume.close(&self.name);
-        Ok(())
-    }
-
-    /// As [`Self::publish`], over a file that may still hold the only intact bytes of some chunk.
-    pub async fn publish_over_old(&mut self) -> io::Result<()> {
-        self.volume.sync(&self.name).await?;
-        self.publish().await
-    }
-
-    async fn rename(&mut self) -> io::Result<()> {
+    async fn finish(&mut self, parts: Vec<Bytes>, over: Over) -> io::Result<()> {
+        let mut steps = self.writing(parts);
         let name = file_name(self.blob, FileLayout::Contiguous);
-        self.volume.rename(&self.name, &name).await?;
-        self.name = name;
+        match over {
+            Over::Nothing => self.renamed = Some(name.clone()),
+            Over::DamagedCopy => steps.push(Step::Sync),
+        }
+        steps.extend([Step::Rename { to: name.clone() }, Step::Sync]);
+        self.volume.change(&self.name, steps).await?;
+        self.volume.close(&name);
+        (self.name, self.renamed) = (name, None);
         Ok(())
+    }
+
+    fn writing(&mut self, parts: Vec<Bytes>) -> Vec<Step> {
+        // With what may follow.
+        let mut steps = Vec::with_capacity(5);
+        if !mem::replace(&mut self.made, true) {
+            steps.push(Step::Create);
+        }
+        let offset = self.end;
+        self.end += parts.iter().map(|part| part.len() as u64).sum::<u64>();
+        steps.push(Step::Write { offset, parts });
+        steps
     }
 
     /// Removes what was written, as far as the disk lets.
     pub async fn discard(self) {
-        self.volume.close(&self.name);
-        if self.volume.is_failed() {
-            return;
-        }
-        if let Err(error) = self.volume.remove(&self.name).await {
-            tracing::warn!(file = %self.name, %error, "unfinished file stays for now");
+        for name in [Some(self.name), self.renamed].into_iter().flatten() {
+            self.volume.close(&name);
+            if self.volume.is_failed() {
+                continue;
+            }
+            if let Err(error) = self.volume.remove(&name).await {
+                tracing::warn!(file = %name, %error, "unfinished file stays for now");
+            }
         }
     }
 }

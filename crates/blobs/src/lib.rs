@@ -45,7 +45,7 @@ mod writer;
 
 pub use damage::{Damage, Finding};
 pub use directory::{Directory, DirectorySpec};
-pub use disk::{Disk, DiskFuture, Entry, Space};
+pub use disk::{Disk, DiskFuture, Entry, Progress, Space, Step};
 pub use error::{DirectoryError, Error, Result};
 pub use format::{CHUNK_BYTES, DESCRIPTION_BYTES_MAX, FileLayout};
 pub use found::{Finder, FoundCopy, FoundPage};

@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::copying::{Over, copy_file};
+use crate::copying::copy_file;
 use crate::error::{Error, Result};
+use crate::files::Over;
 use crate::format::Record;
 use crate::identifiers::{DirectoryId, SegmentKey};
 use crate::location::{CopyAt, Location, Place, Wanted};
@@ -162,7 +163,7 @@ impl Blobs {
         self.inner.check_open()?;
         let inner = &self.inner;
         let aim = wanted_of(inner, location).ok_or(Error::Unavailable(location.blob))?;
-        let (wanted, needed) = inner.copies(&aim);
+        let (wanted, _) = inner.copies(&aim);
         let mut copies = keep;
         while copies.len() < wanted {
             let held: Vec<_> = copies.iter().map(|copy| copy.directory).collect();
@@ -183,10 +184,8 @@ impl Blobs {
                 Err(error) => return Err(error),
             }
         }
-        match copies.len() {
-            enough if enough >= needed => Ok(Location { copies, ..location.clone() }),
-            possible => Err(inner.too_few(&aim.region, possible, needed)),
-        }
+        inner.check_enough(&aim, copies.len())?;
+        Ok(Location { copies, ..location.clone() })
     }
 
     /// A directory whose copy is to be replaced, if it can take the new one: zones stay as placed.

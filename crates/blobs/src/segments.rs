@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{mpsc, oneshot};
 
+use crate::disk::Step;
 use crate::format::Record;
 use crate::identifiers::{IncarnationId, SegmentId};
 use crate::location::Place;
@@ -157,8 +158,8 @@ impl AppendTask {
             return Err(io::Error::other("the directory has failed"));
         }
         let total: u64 = records.iter().map(Record::length).sum();
-        let mut open = self.segment_with_room(total).await?;
-        let file = open.segment.file();
+        let mut steps = Vec::with_capacity(4);
+        let mut open = self.segment_with_room(total, &mut steps).await;
         let mut parts = Vec::with_capacity(3 * records.len());
         let mut places = Vec::with_capacity(records.len());
         let mut offset = open.end;
@@ -170,19 +171,20 @@ impl AppendTask {
         }
         if offset > open.allocated {
             open.allocated = offset + self.preallocate_bytes.min(self.segment_bytes);
-            self.volume.resize(&file, open.allocated).await?;
+            steps.push(Step::Resize { size_bytes: open.allocated });
         }
-        self.volume.write_at(&file, open.end, parts).await?;
-        self.volume.sync(&file).await?;
+        steps.extend([Step::Write { offset: open.end, parts }, Step::Sync]);
+        self.volume.change(&open.segment.file(), steps).await?;
         open.end = offset;
         self.open = Some(open);
         Ok(places)
     }
 
-    async fn segment_with_room(&mut self, bytes: u64) -> io::Result<OpenSegment> {
+    /// A segment for `bytes` more; a new one is made by the first of the `steps`.
+    async fn segment_with_room(&mut self, bytes: u64, steps: &mut Vec<Step>) -> OpenSegment {
         if let Some(open) = self.open {
             if open.end + bytes <= self.segment_bytes {
-                return Ok(open);
+                return open;
             }
             self.seal().await;
         }
@@ -191,19 +193,16 @@ impl AppendTask {
         self.set_current(Some(segment));
         let open = OpenSegment { segment, end: 0, allocated: 0 };
         self.open = Some(open);
-        self.volume.create(&segment.file()).await?;
-        Ok(open)
+        steps.push(Step::Create);
+        open
     }
 
     /// Gives back what was allocated ahead. All records are durable without it.
     async fn seal(&mut self) {
         let Some(open) = self.open else { return };
         let file = open.segment.file();
-        let cut = async {
-            self.volume.resize(&file, open.end).await?;
-            self.volume.sync(&file).await
-        };
-        if let Err(error) = cut.await {
+        let cut = [Step::Resize { size_bytes: open.end }, Step::Sync];
+        if let Err(error) = self.volume.change(&file, cut).await {
             tracing::warn!(segment = %file, %error, "segment keeps its unused space");
         }
         self.abandon();

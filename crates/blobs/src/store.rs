@@ -364,6 +364,16 @@ impl Inner {
         picked.iter().filter_map(|i| Some(Arc::clone(with_room.get(*i)?.0))).collect()
     }
 
+    /// An error if a blob must have more than so many copies.
+    pub fn check_enough(&self, wanted: &Wanted, copies: usize) -> Result<()> {
+        let (_, needed) = self.copies(wanted);
+        if copies >= needed {
+            return Ok(());
+        }
+        self.check_open()?;
+        Err(self.too_few(&wanted.region, copies, needed))
+    }
+
     /// Why only `possible` copies were stored.
     pub fn too_few(&self, region: &str, possible: usize, needed: usize) -> Error {
         match self.in_region(region).iter().any(|member| member.volume.is_full()) {

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 
 use crate::directory::Directory;
+use crate::disk::Step;
 use crate::store::{Blobs, prepare};
 use crate::volume::Volume;
 
@@ -68,9 +69,8 @@ impl Blobs {
 
 /// Writes, syncs and reads back. Errors do not change the directory's state: it is down already.
 async fn probe(volume: &Volume, name: &str) -> io::Result<()> {
-    volume.create(name).await?;
-    volume.write_at(name, 0, vec![Bytes::from_static(PROBE)]).await?;
-    volume.sync(name).await?;
+    let write = Step::Write { offset: 0, parts: vec![Bytes::from_static(PROBE)] };
+    volume.change(name, [Step::Create, write, Step::Sync]).await?;
     match volume.read_at(name, 0, PROBE.len()).await? {
         read if read == PROBE => Ok(()),
         _ => Err(io::Error::other("what was written does not come back")),

@@ -11,7 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 
 use crate::directory::Directory;
-use crate::disk::{Disk, DiskFuture, Entry, Space};
+use crate::disk::{Disk, DiskFuture, Entry, Progress, Space, Step};
 use crate::identifiers::DirectoryId;
 use crate::identity::Identity;
 use crate::piece::Unchanged;
@@ -118,9 +118,8 @@ pub(crate) struct Volume {
     /// Is being emptied: takes nothing new.
     draining: AtomicBool,
     refreshing: AtomicBool,
-    opened_at: Instant,
-    /// When the disk last answered something of each kind, counted from `opened_at`.
-    finished_at_ms: [AtomicU64; 3],
+    /// Of each kind of operation.
+    progress: [Arc<Progress>; 3],
     errors: AtomicU64,
     read_bytes: AtomicU64,
     written_bytes: AtomicU64,
@@ -152,8 +151,7 @@ impl Volume {
             }),
             draining: AtomicBool::new(false),
             refreshing: AtomicBool::new(false),
-            opened_at: Instant::now(),
-            finished_at_ms: Default::default(),
+            progress: Default::default(),
             errors: AtomicU64::new(0),
             read_bytes: AtomicU64::new(0),
             written_bytes: AtomicU64::new(0),
@@ -224,7 +222,8 @@ impl Volume {
 
     /// Asks for the free space; a full directory that has room again is healthy.
     pub async fn refresh_space(&self) {
-        let answer = self.bounded(Kind::Look, "space", self.disk().map(|disk| disk.space())).await;
+        let answer =
+            self.bounded(Kind::Look, &["space"], self.disk().map(|disk| disk.space())).await;
         let mut health = self.health();
         let was_known = health.space_known_at.replace(Instant::now()).is_some();
         let Ok(space) = answer else { return };
@@ -282,7 +281,7 @@ impl Volume {
 
     /// Whether what is used still stands at the path; an error if nothing is.
     pub async fn is_in_place(&self) -> io::Result<bool> {
-        self.bounded(Kind::Look, "look", self.disk().map(|disk| disk.is_in_place())).await
+        self.bounded(Kind::Look, &["look"], self.disk().map(|disk| disk.is_in_place())).await
     }
 
     /// Uses `disk` from now on; `None` lets go of what was used.
@@ -303,26 +302,39 @@ impl Volume {
         leave.map_err(|_| io::Error::from_raw_os_error(EMFILE))
     }
 
-    pub async fn create(&self, file: &str) -> io::Result<()> {
-        self.changing("create", self.disk().map(|disk| disk.create(file))).await
-    }
-
-    pub async fn resize(&self, file: &str, size_bytes: u64) -> io::Result<()> {
-        self.changing("resize", self.disk().map(|disk| disk.resize(file, size_bytes))).await
-    }
-
-    pub async fn write_at(&self, file: &str, offset: u64, parts: Vec<Bytes>) -> io::Result<()> {
-        let length: usize = parts.iter().map(Bytes::len).sum();
-        self.written_bytes.fetch_add(length as u64, Ordering::Relaxed);
-        self.changing("write", self.disk().map(|disk| disk.write_at(file, offset, parts))).await
-    }
-
-    pub async fn sync(&self, file: &str) -> io::Result<()> {
-        self.changing("sync", self.disk().map(|disk| disk.sync(file))).await
-    }
-
-    pub async fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        self.changing("rename", self.disk().map(|disk| disk.rename(from, to))).await
+    /// As [`Disk::change`]. A failure says that the directory can no longer be written.
+    pub async fn change(
+        &self,
+        file: &str,
+        steps: impl IntoIterator<Item = Step>,
+    ) -> io::Result<()> {
+        let steps: Vec<Step> = steps.into_iter().collect();
+        let names: Vec<_> = steps.iter().map(Step::name).collect();
+        for step in &steps {
+            if let Step::Write { parts, .. } = step {
+                let length: usize = parts.iter().map(Bytes::len).sum();
+                self.written_bytes.fetch_add(length as u64, Ordering::Relaxed);
+            }
+        }
+        let progress = self.progress(Kind::Change);
+        let operation = self.disk().map(|disk| disk.change(file, steps, progress));
+        let result = self.bounded(Kind::Change, &names, operation).await;
+        if let Err(error) = &result {
+            let state = match error.raw_os_error() {
+                Some(ENOSPC | EDQUOT) => Some(DirectoryState::Full),
+                Some(EROFS) => Some(DirectoryState::ReadOnly),
+                _ if is_shortage(error) => None,
+                Some(EEXIST) => None,
+                // Marked already if it was the disk's fault.
+                None if error.kind() == io::ErrorKind::TimedOut => None,
+                _ => {
+                    let reason = format!("{}: {error}", names.join(", "));
+                    Some(DirectoryState::Failed { reason })
+                }
+            };
+            self.degrade(state);
+        }
+        result
     }
 
     pub fn close(&self, file: &str) {
@@ -378,24 +390,6 @@ impl Volume {
         self.disk.read().unwrap_or_else(PoisonError::into_inner).clone().ok_or_else(absent)
     }
 
-    /// An operation whose failure says that the directory can no longer be written.
-    async fn changing<T>(&self, what: &str, operation: io::Result<DiskFuture<T>>) -> io::Result<T> {
-        let result = self.bounded(Kind::Change, what, operation).await;
-        if let Err(error) = &result {
-            let state = match error.raw_os_error() {
-                Some(ENOSPC | EDQUOT) => Some(DirectoryState::Full),
-                Some(EROFS) => Some(DirectoryState::ReadOnly),
-                _ if is_shortage(error) => None,
-                Some(EEXIST) => None,
-                // Marked already if it was the disk's fault.
-                None if error.kind() == io::ErrorKind::TimedOut => None,
-                _ => Some(DirectoryState::Failed { reason: format!("{what}: {error}") }),
-            };
-            self.degrade(state);
-        }
-        result
-    }
-
     async fn reading<T>(&self, what: &str, operation: io::Result<DiskFuture<T>>) -> io::Result<T> {
         self.tolerating(Kind::Read, what, operation).await
     }
@@ -407,7 +401,7 @@ impl Volume {
         what: &str,
         operation: io::Result<DiskFuture<T>>,
     ) -> io::Result<T> {
-        let result = self.bounded(kind, what, operation).await;
+        let result = self.bounded(kind, &[what], operation).await;
         let mut health = self.health();
         match &result {
             Ok(_) => health.read_errors = 0,
@@ -426,44 +420,44 @@ impl Volume {
         result
     }
 
-    /// Waits for the disk, but not for ever.
-    ///
-    /// A disk that finishes other operations of the kind meanwhile is busy, not broken: then only
-    /// this operation is given up, and only after several times the limit.
-    async fn bounded<T>(
-        &self,
-        kind: Kind,
-        what: &str,
-        operation: io::Result<DiskFuture<T>>,
-    ) -> io::Result<T> {
-        let mut operation = operation?;
-        let [reads, changes, looks] = &self.finished_at_ms;
-        let finished_at_ms = match kind {
+    fn progress(&self, kind: Kind) -> &Arc<Progress> {
+        let [reads, changes, looks] = &self.progress;
+        match kind {
             Kind::Read => reads,
             Kind::Change => changes,
             Kind::Look => looks,
-        };
+        }
+    }
+
+    /// Waits for the disk, but not for ever.
+    ///
+    /// A disk that finishes others of the kind meanwhile, or steps of this one, is busy, not broken:
+    /// then only this operation is given up, and only after several times the limit.
+    async fn bounded<T>(
+        &self,
+        kind: Kind,
+        what: &[&str],
+        operation: io::Result<DiskFuture<T>>,
+    ) -> io::Result<T> {
+        let mut operation = operation?;
+        let progress = self.progress(kind);
         for _ in 0..BUSY_ROUNDS {
             if let Ok(result) = timeout(self.operation_timeout, &mut operation).await {
-                finished_at_ms.store(self.now_ms(), Ordering::Relaxed);
+                progress.note();
                 if result.as_ref().is_err_and(|error| error.kind() != io::ErrorKind::NotFound) {
                     self.errors.fetch_add(1, Ordering::Relaxed);
                 }
                 return result;
             }
-            let idle_ms = self.now_ms().saturating_sub(finished_at_ms.load(Ordering::Relaxed));
-            if u128::from(idle_ms) >= self.operation_timeout.as_millis() {
-                let reason = format!("{what}: no answer in {:?}", self.operation_timeout);
+            if progress.idle() >= self.operation_timeout {
+                let reason =
+                    format!("{}: no answer in {:?}", what.join(", "), self.operation_timeout);
                 self.degrade(Some(DirectoryState::Failed { reason }));
                 break;
             }
         }
         self.errors.fetch_add(1, Ordering::Relaxed);
         Err(io::ErrorKind::TimedOut.into())
-    }
-
-    fn now_ms(&self) -> u64 {
-        u64::try_from(self.opened_at.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
     /// Only ever from better to worse: a failed directory does not become merely full.

@@ -3,7 +3,6 @@
 //! Bytes are kept in memory until they are too many for a segment; from then on they go to files
 //! in all chosen directories at once, one batch being written while the next one is gathered.
 
-use std::collections::HashSet;
 use std::mem;
 use std::sync::Arc;
 
@@ -11,9 +10,9 @@ use bytes::{Bytes, BytesMut};
 use futures_util::future::join_all;
 use tokio::task::JoinHandle;
 
-use crate::copying::{append_record, store_missing_copies};
+use crate::copying::{append_record, begin_files, enough_or_discarded, store_missing_copies};
 use crate::error::{Error, Result};
-use crate::files::FileCopy;
+use crate::files::{End, FileCopy, Over};
 use crate::format::{DESCRIPTION_BYTES_MAX, FileEncoder, PAGE_BYTES, Record};
 use crate::identifiers::BlobId;
 use crate::location::{CopyAt, Location, Wanted};
@@ -71,7 +70,7 @@ impl BlobWriter {
             if room.is_used_up() {
                 return Err(Error::Overloaded);
             }
-            self.large = Some(LargeWriter::begin(&self.inner, &self.wanted, self.blob).await?);
+            self.large = Some(LargeWriter::new(&self.inner, &self.wanted, self.blob));
         }
         match &mut self.large {
             Some(large) if self.pieces.bytes > self.inner.room.share(BATCH_BYTES) => {
@@ -170,43 +169,20 @@ struct LargeWriter {
     wanted: Wanted,
     blob: BlobId,
     encoder: FileEncoder,
-    copies: Copies,
-    step: Option<JoinHandle<Copies>>,
+    /// `None` before the first write.
+    copies: Option<Copies>,
+    step: Option<JoinHandle<Result<Copies>>>,
 }
 
 impl LargeWriter {
-    async fn begin(inner: &Arc<Inner>, wanted: &Wanted, blob: BlobId) -> Result<Self> {
-        let (most, needed) = inner.copies(wanted);
-        let mut writer = Self {
+    fn new(inner: &Arc<Inner>, wanted: &Wanted, blob: BlobId) -> Self {
+        Self {
             inner: Arc::clone(inner),
             wanted: wanted.clone(),
             blob,
             encoder: FileEncoder::new(blob, inner.incarnation),
-            copies: Vec::new(),
+            copies: None,
             step: None,
-        };
-        let mut tried = HashSet::new();
-        while writer.copies.len() < most {
-            let held: Vec<_> = writer.copies.iter().map(|copy| copy.volume.id()).collect();
-            let missing = most - held.len();
-            let chosen = inner.choose(&wanted.region, blob, missing, &held, &tried).await;
-            if chosen.is_empty() {
-                break;
-            }
-            for member in chosen {
-                let volume = Arc::clone(&member.volume);
-                let attempt = inner.next_attempt();
-                match FileCopy::create(volume, blob, inner.incarnation, attempt).await {
-                    Ok(copy) => writer.copies.push(copy),
-                    Err(_) => {
-                        tried.insert(member.volume.id());
-                    }
-                }
-            }
-        }
-        match writer.copies.len() {
-            enough if enough >= needed => Ok(writer),
-            possible => Err(inner.too_few(&wanted.region, possible, needed)),
         }
     }
 
@@ -214,9 +190,13 @@ impl LargeWriter {
         let mut parts = Vec::with_capacity(pieces.len());
         pieces.into_iter().for_each(|piece| self.encoder.push(piece, &mut parts));
         self.settle().await?;
-        let copies = mem::take(&mut self.copies);
+        let (inner, wanted, blob) = (Arc::clone(&self.inner), self.wanted.clone(), self.blob);
+        let copies = self.copies.take();
         self.step = Some(self.inner.runtime.spawn(async move {
-            let copies = append_to_all(copies, parts).await;
+            let copies = match copies {
+                None => begin_files(&inner, &wanted, blob, parts, End::Open).await,
+                Some(copies) => Ok(write_to_all(copies, parts, End::Open).await),
+            };
             drop(held);
             copies
         }));
@@ -226,16 +206,17 @@ impl LargeWriter {
     /// Waits for the running step.
     async fn settle(&mut self) -> Result<()> {
         if let Some(step) = &mut self.step {
-            let copies = step.await.unwrap_or_default();
+            let result = step.await;
             self.step = None;
-            self.copies = copies;
-        }
-        match self.copies.is_empty() {
-            true => {
-                let (_, needed) = self.inner.copies(&self.wanted);
-                Err(self.inner.too_few(&self.wanted.region, 0, needed))
+            // A step that failed or panicked left nothing that could be used.
+            self.copies = Some(Vec::new());
+            if let Ok(copies) = result {
+                self.copies = Some(copies?);
             }
-            false => Ok(()),
+        }
+        match &self.copies {
+            Some(copies) if copies.is_empty() => self.inner.check_enough(&self.wanted, 0),
+            _ => Ok(()),
         }
     }
 
@@ -250,36 +231,36 @@ impl LargeWriter {
         pieces.into_iter().for_each(|piece| self.encoder.push(piece, &mut end));
         self.encoder.finish(description, &mut end);
         self.settle().await?;
-        let copies = mem::take(&mut self.copies);
-        let (inner, wanted) = (Arc::clone(&self.inner), self.wanted.clone());
-        let (blob, description) = (self.blob, description.clone());
+        let (inner, wanted, blob) = (Arc::clone(&self.inner), self.wanted.clone(), self.blob);
+        let (copies, description) = (self.copies.take(), description.clone());
         self.step = Some(self.inner.runtime.spawn(async move {
-            let copies = append_to_all(copies, end).await;
+            let Some(copies) = copies else {
+                let copies =
+                    begin_files(&inner, &wanted, blob, end, End::Durable(Over::Nothing)).await;
+                drop(held);
+                return copies;
+            };
+            let copies = write_to_all(copies, end, End::Durable(Over::Nothing)).await;
             drop(held);
-            let copies = publish_all(copies).await;
-            let (wish, places) = (wanted.copies, places(&copies));
-            let known = Location { blob, size_bytes, wish, copies: places };
-            store_missing_copies(&inner, &wanted, &known, &description, copies).await
+            let (wish, copies_at) = (wanted.copies, places(&copies));
+            let known = Location { blob, size_bytes, wish, copies: copies_at };
+            let copies = store_missing_copies(&inner, &wanted, &known, &description, copies).await;
+            enough_or_discarded(&inner, &wanted, copies).await
         }));
         self.settle().await?;
-        let (_, needed) = self.inner.copies(&self.wanted);
-        if self.copies.len() < needed {
-            return Err(self.inner.too_few(&self.wanted.region, self.copies.len(), needed));
-        }
-        let copies = mem::take(&mut self.copies);
-        Ok(places(&copies))
+        Ok(places(&self.copies.take().unwrap_or_default()))
     }
 }
 
 impl Drop for LargeWriter {
     fn drop(&mut self) {
-        let (step, copies) = (self.step.take(), mem::take(&mut self.copies));
+        let (step, copies) = (self.step.take(), self.copies.take().unwrap_or_default());
         if step.is_none() && copies.is_empty() {
             return;
         }
         self.inner.runtime.spawn(async move {
             let running = match step {
-                Some(step) => step.await.unwrap_or_default(),
+                Some(step) => step.await.ok().and_then(Result::ok).unwrap_or_default(),
                 None => Vec::new(),
             };
             join_all(running.into_iter().chain(copies).map(FileCopy::discard)).await;
@@ -291,35 +272,9 @@ fn places(copies: &[FileCopy]) -> Vec<CopyAt> {
     copies.iter().map(FileCopy::at).collect()
 }
 
-async fn append_to_all(copies: Copies, parts: Vec<Bytes>) -> Copies {
-    let append = |mut copy: FileCopy| {
-        let parts = parts.clone();
-        async move {
-            let result = copy.append(parts).await;
-            (copy, result)
-        }
-    };
-    keep_good(join_all(copies.into_iter().map(append)).await).await
-}
-
-async fn publish_all(copies: Copies) -> Copies {
-    let publish = |mut copy: FileCopy| async move {
-        let result = copy.publish().await;
-        (copy, result)
-    };
-    keep_good(join_all(copies.into_iter().map(publish)).await).await
-}
-
-/// A file whose write or sync failed is thrown away, never tried again.
-async fn keep_good(results: Vec<(FileCopy, std::io::Result<()>)>) -> Copies {
-    let mut good = Vec::with_capacity(results.len());
-    for (copy, result) in results {
-        match result {
-            Ok(()) => good.push(copy),
-            Err(_) => copy.discard().await,
-        }
-    }
-    good
+async fn write_to_all(copies: Copies, parts: Vec<Bytes>, end: End) -> Copies {
+    let write = |copy: FileCopy| copy.write(parts.clone(), end);
+    join_all(copies.into_iter().map(write)).await.into_iter().flatten().collect()
 }
 
 #[cfg(test)]

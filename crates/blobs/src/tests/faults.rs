@@ -45,6 +45,30 @@ async fn another_directory_takes_the_place_of_a_failing_one() {
     }
 }
 
+/// A blob of one copy has no other to be filled from: as long as its first bytes are at hand, they
+/// are written elsewhere.
+#[tokio::test]
+async fn a_directory_that_refuses_the_first_bytes_is_not_the_end() {
+    use Operation::{Create, Sync, Write};
+    // All in one write, and in several; of several only the first can be tried again.
+    let (one, several) = (500_000, 2_500_000);
+    for (operation, size) in [(Create, one), (Write, one), (Sync, one), (Write, several)] {
+        let case = format!("{operation:?}, {size} bytes");
+        let mut failed = 0;
+        // One of the two is tried first.
+        for failing in 0..2 {
+            let mut machine = Machine::new(2, 1);
+            let blobs = machine.start_with(Settings { copies: Some(1), ..settings() }).await;
+            machine.disks[failing].fail(operation, 0, EIO);
+            let content = content(1, size);
+            let location = put(&blobs, BlobId([1; 16]), &content).await.expect(&case);
+            assert_eq!(get(&blobs, &location).await.unwrap(), content, "{case}");
+            failed += machine.disks[failing].count(operation).min(1);
+        }
+        assert_eq!(failed, 1, "{case}");
+    }
+}
+
 #[tokio::test]
 async fn fewer_copies_than_needed_are_never_a_success() {
     for size in [SMALL, LARGE] {

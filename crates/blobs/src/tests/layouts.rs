@@ -1,15 +1,17 @@
 //! Large files in both layouts: byte by byte, and those of the older one beside the new.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use crc_fast::{CrcAlgorithm, Digest};
 
 use super::{Machine, content, get, put, read, settings};
+use crate::disk::{Disk, Step};
 use crate::faulty::Keep;
 use crate::files::file_name;
 use crate::format::{FileEncoder, interleaved};
 use crate::{
-    BlobId, Blobs, CopyAt, CopyReport, Disk as _, FileLayout, IncarnationId, Location, Place,
-    Settings,
+    BlobId, Blobs, CopyAt, CopyReport, FileLayout, IncarnationId, Location, Place, Settings,
 };
 
 const BLOB: BlobId = BlobId([9; 16]);
@@ -103,10 +105,9 @@ async fn make_interleaved(
     disk.remove(&file_of(copy)).await.unwrap();
     copy.place = Place::File(FileLayout::Interleaved);
     let file = file_of(copy);
-    disk.create(&file).await.unwrap();
     let bytes = interleaved(BLOB, INCARNATION, content, &description);
-    disk.write_at(&file, 0, vec![bytes]).await.unwrap();
-    disk.sync(&file).await.unwrap();
+    let write = Step::Write { offset: 0, parts: vec![bytes] };
+    disk.change(&file, vec![Step::Create, write, Step::Sync], &Arc::default()).await.unwrap();
     disk.close(&file);
 }
 
