@@ -352,6 +352,7 @@ pub async fn open_engine(config: &Config, opened: &Opened, folder: &str) -> Resu
     ensure!(!settings.directories.is_empty(), "none of the directories found holds metadata");
     let accepted = config.storage.accept_loss.iter().map(|id| id.parse::<DirectoryId>());
     settings.first_start = opened.first_start;
+    settings.cache_bytes = config.storage.index_cache_bytes;
     settings.accept_loss = accepted.map(|id| id.map(|id| id.0)).collect::<Result<_, _>>()?;
     if !settings.accept_loss.is_empty() {
         tracing::warn!("loss is accepted: files that nothing names are kept until the next start");

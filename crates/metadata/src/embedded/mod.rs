@@ -67,6 +67,10 @@ use crate::engine::{
     ScanRange, Sequence, SnapshotReport,
 };
 
+/// Memory for the index's cache unless told otherwise. A row that is not in it costs a read of the
+/// page cache.
+pub const CACHE_BYTES: u64 = 32 << 20;
+
 /// How to open the engine.
 #[derive(Clone, Debug)]
 pub struct EmbeddedSettings {
@@ -113,7 +117,7 @@ impl EmbeddedSettings {
             journal_bytes: 64 << 20,
             reserve_bytes: 256 << 20,
             accept_loss: Vec::new(),
-            cache_bytes: 256 << 20,
+            cache_bytes: CACHE_BYTES,
             load_bytes: 32 << 20,
             snapshot_after_bytes: 256 << 20,
             io_timeout: Duration::from_secs(15),

@@ -13,6 +13,7 @@ use crate::outbound::Allowed;
 
 const COPIES_MAX: usize = 16;
 const WAITING_BYTES_MIN: usize = 4 << 20;
+const INDEX_CACHE_BYTES_MIN: u64 = 1 << 20;
 const SCRUB_DAYS_MAX: u64 = 3650;
 const ACCESS_KEY_BYTES: std::ops::RangeInclusive<usize> = 1..=128;
 const SECRET_KEY_BYTES: std::ops::RangeInclusive<usize> = 8..=128;
@@ -119,6 +120,9 @@ impl Config {
         }
         if storage.waiting_bytes_max < WAITING_BYTES_MIN {
             faults.push(format!("storage.waiting_bytes_max: at least {WAITING_BYTES_MIN}"));
+        }
+        if storage.index_cache_bytes < INDEX_CACHE_BYTES_MIN {
+            faults.push(format!("storage.index_cache_bytes: at least {INDEX_CACHE_BYTES_MIN}"));
         }
         let copies = storage.copies.unwrap_or(1);
         if !(1..=COPIES_MAX).contains(&copies) {
@@ -237,10 +241,12 @@ mod tests {
         config.server.public_url = Some("ftp://x".into());
         config.storage.copies = Some(2);
         config.storage.min_copies = Some(3);
+        config.storage.waiting_bytes_max = 0;
+        config.storage.index_cache_bytes = 0;
         config.storage.directories = vec!["a".into(), "z=a".into()];
         config.tls.key = Some("key.pem".into());
         config.root.access_key = Some("ROOT".into());
-        assert_eq!(config.check().len(), 6, "{:#?}", config.check());
+        assert_eq!(config.check().len(), 8, "{:#?}", config.check());
     }
 
     #[test]

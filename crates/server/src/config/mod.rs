@@ -69,6 +69,7 @@ pub struct Storage {
     pub min_copies: Option<usize>,
     pub accept_loss: Vec<String>,
     pub waiting_bytes_max: usize,
+    pub index_cache_bytes: u64,
     pub master_key: Option<Secret>,
 }
 
@@ -204,6 +205,7 @@ impl Default for Storage {
             min_copies: None,
             accept_loss: Vec::new(),
             waiting_bytes_max: 64 << 20,
+            index_cache_bytes: metadata::embedded::CACHE_BYTES,
             master_key: None,
         }
     }

@@ -125,6 +125,11 @@ const SETTINGS: &[Setting] = &[
          uploads are refused with 503.",
     ),
     setting(
+        "storage.index_cache_bytes",
+        "Bytes of the index that are kept in memory. What does not fit is read from the disk \
+         (or its page cache).",
+    ),
+    setting(
         "storage.master_key",
         "Key that seals stored secrets, 64 hexadecimal digits. \
          Without it: the file master.key in each metadata directory.",
