@@ -16,7 +16,7 @@ use crate::disk::{Disk, DiskFuture, Entry, Progress, Space, Step};
 use crate::error::{DirectoryError, Result};
 use crate::identifiers::{DirectoryId, StoreId};
 use crate::identity::{self, Identity};
-use crate::lane::Lane;
+use crate::lane::{Asker, Lane};
 use crate::piece::Unchanged;
 
 const READ_THREADS: usize = 4;
@@ -171,7 +171,7 @@ impl DirectoryDisk {
         job: impl FnOnce(&Shared, &str) -> io::Result<T> + Send + 'static,
     ) -> DiskFuture<T> {
         let (shared, file) = (Arc::clone(&self.shared), file.to_owned());
-        self.writes.run(move || job(&shared, &file))
+        self.writes.run(move |_| job(&shared, &file))
     }
 
     fn read<T: Send + 'static>(
@@ -180,16 +180,21 @@ impl DirectoryDisk {
         job: impl FnOnce(&Shared, &str) -> io::Result<T> + Send + 'static,
     ) -> DiskFuture<T> {
         let (shared, file) = (Arc::clone(&self.shared), file.to_owned());
-        self.reads.run(move || job(&shared, &file))
+        self.reads.run(move |_| job(&shared, &file))
     }
 }
 
 impl Disk for DirectoryDisk {
     fn change(&self, file: &str, steps: Vec<Step>, progress: &Arc<Progress>) -> DiskFuture<()> {
+        let (shared, mut name) = (Arc::clone(&self.shared), file.to_owned());
         let progress = Arc::clone(progress);
-        self.write(file, move |shared, name| {
-            let mut name = name.to_owned();
+        self.writes.run(move |asker| {
             for step in steps {
+                // Who gave this up counts on it that nothing more happens to the file.
+                if asker.is_closed() {
+                    held(&shared.writing).remove(&name);
+                    return Err(io::ErrorKind::TimedOut.into());
+                }
                 match step {
                     Step::Create => shared.create(&name)?,
                     Step::Resize { size_bytes } => {
@@ -223,7 +228,7 @@ impl Disk for DirectoryDisk {
             {
                 return Ok(buffer.freeze());
             }
-            let rest = move || {
+            let rest = move |_: &Asker<Bytes>| {
                 buffer.read(&shared.reading(&name)?.file, offset)?;
                 Ok(buffer.freeze())
             };
@@ -423,4 +428,56 @@ fn write_all(file: &File, mut offset: u64, parts: &[Bytes]) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+
+    use futures_util::FutureExt as _;
+    use futures_util::future::join_all;
+
+    use super::*;
+
+    /// Makes all threads that write meet, so that all jobs before have ended; what they wait for
+    /// is the last to come.
+    fn occupy(disk: &DirectoryDisk, barrier: &Arc<Barrier>) -> Vec<DiskFuture<()>> {
+        let job = || {
+            let barrier = Arc::clone(barrier);
+            let mut job = disk.writes.run(move |_| {
+                barrier.wait();
+                Ok(())
+            });
+            assert!((&mut job).now_or_never().is_none());
+            job
+        };
+        (0..WRITE_THREADS).map(|_| job()).collect()
+    }
+
+    /// A disk that hung must not, when it goes on, rename what was given up over another copy.
+    #[tokio::test]
+    async fn a_change_that_was_given_up_does_nothing_more() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let lock = File::create_new(folder.path().join("lock")).expect("a file");
+        let disk = DirectoryDisk::new(folder.path(), lock).expect("a disk");
+        let gate = Arc::new(Barrier::new(WRITE_THREADS + 1));
+        let hanging = occupy(&disk, &gate);
+        let write = Step::Write { offset: 0, parts: vec![Bytes::from_static(b"late")] };
+        let steps = vec![Step::Create, write, Step::Rename { to: "final".into() }, Step::Sync];
+        let given_up = disk.change("one", steps.clone(), &Arc::default());
+        assert!(given_up.now_or_never().is_none());
+        let mut waited_for = disk.change("two", vec![Step::Create], &Arc::default());
+        assert!((&mut waited_for).now_or_never().is_none());
+        let last = occupy(&disk, &Arc::new(Barrier::new(WRITE_THREADS)));
+        gate.wait();
+        join_all(hanging.into_iter().chain(last)).await;
+        waited_for.await.expect("made");
+        let names = disk.list(".").await.expect("listed").into_iter().map(|entry| entry.name);
+        let mut names: Vec<_> = names.collect();
+        names.sort();
+        assert_eq!(names, ["lock", "two"]);
+        assert_eq!(held(&disk.shared.writing).keys().collect::<Vec<_>>(), ["two"]);
+        disk.change("one", steps, &Arc::default()).await.expect("made");
+        assert_eq!(fs::read(folder.path().join("final")).expect("read"), b"late");
+    }
 }

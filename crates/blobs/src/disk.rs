@@ -11,7 +11,8 @@ use tokio::time::Instant;
 
 use crate::piece::Unchanged;
 
-/// What a [`Disk`] answers with. Dropping it does not stop the operation.
+/// What a [`Disk`] answers with. Dropping it does not stop the operation; a change ends with the
+/// step that runs.
 pub type DiskFuture<T> = Pin<Box<dyn Future<Output = io::Result<T>> + Send>>;
 
 /// A place that keeps files through a power loss once they are synced.

@@ -64,8 +64,8 @@ pub(crate) struct FileCopy {
     blob: BlobId,
     /// What it is called now.
     name: String,
-    /// What it may be called, once it was to be renamed.
-    renamed: Option<String>,
+    /// What it may be called, once it was to be renamed, and what stood there.
+    renaming: Option<(String, Over)>,
     made: bool,
     end: u64,
     synced: u64,
@@ -82,7 +82,7 @@ impl FileCopy {
     ) -> io::Result<Self> {
         let name = format!("tmp/{incarnation}-{blob}-{attempt:x}");
         let _open = volume.one_more_file()?;
-        Ok(Self { volume, blob, name, renamed: None, made: false, end: 0, synced: 0, _open })
+        Ok(Self { volume, blob, name, renaming: None, made: false, end: 0, synced: 0, _open })
     }
 
     pub fn at(&self) -> CopyAt {
@@ -116,14 +116,14 @@ impl FileCopy {
     async fn finish(&mut self, parts: Vec<Bytes>, over: Over) -> io::Result<()> {
         let mut steps = self.writing(parts);
         let name = file_name(self.blob, FileLayout::Contiguous);
-        match over {
-            Over::Nothing => self.renamed = Some(name.clone()),
-            Over::DamagedCopy => steps.push(Step::Sync),
+        if over == Over::DamagedCopy {
+            steps.push(Step::Sync);
         }
+        self.renaming = Some((name.clone(), over));
         steps.extend([Step::Rename { to: name.clone() }, Step::Sync]);
         self.volume.change(&self.name, steps).await?;
         self.volume.close(&name);
-        (self.name, self.renamed) = (name, None);
+        (self.name, self.renaming) = (name, None);
         Ok(())
     }
 
@@ -141,14 +141,20 @@ impl FileCopy {
 
     /// Removes what was written, as far as the disk lets.
     pub async fn discard(self) {
-        for name in [Some(self.name), self.renamed].into_iter().flatten() {
-            self.volume.close(&name);
-            if self.volume.is_failed() {
-                continue;
-            }
-            if let Err(error) = self.volume.remove(&name).await {
-                tracing::warn!(file = %name, %error, "unfinished file stays for now");
-            }
+        self.volume.close(&self.name);
+        if let Some((name, _)) = &self.renaming {
+            self.volume.close(name);
+        }
+        if self.volume.is_failed() {
+            return;
+        }
+        let removed = match (self.volume.remove(&self.name).await, self.renaming) {
+            // It has its new name already. What took the place of a damaged copy is whole.
+            (Ok(false), Some((name, Over::Nothing))) => self.volume.remove(&name).await,
+            (result, _) => result,
+        };
+        if let Err(error) = removed {
+            tracing::warn!(file = %self.name, %error, "unfinished file stays for now");
         }
     }
 }

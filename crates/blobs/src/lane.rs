@@ -11,6 +11,8 @@ use crate::disk::DiskFuture;
 const QUEUE_LENGTH: usize = 128;
 
 type Job = Box<dyn FnOnce() + Send>;
+/// Who asked for a job; closed once the answer is no longer waited for.
+pub(crate) type Asker<T> = oneshot::Sender<io::Result<T>>;
 
 /// A bounded queue of blocking jobs and the threads that do them. Threads end with the lane.
 #[derive(Clone)]
@@ -33,17 +35,19 @@ impl Lane {
         Ok(Self { jobs })
     }
 
-    /// Does `job` on a thread of the lane, also if the answer is no longer waited for.
+    /// Does `job` on a thread of the lane, also if the answer is no longer waited for; `job` can ask
+    /// whether it is.
     pub fn run<T: Send + 'static>(
         &self,
-        job: impl FnOnce() -> io::Result<T> + Send + 'static,
+        job: impl FnOnce(&Asker<T>) -> io::Result<T> + Send + 'static,
     ) -> DiskFuture<T> {
         let jobs = self.jobs.clone();
         Box::pin(async move {
             let (reply, answer) = oneshot::channel();
             let job = Box::new(move || {
                 // Nobody may be waiting any more.
-                let _ = reply.send(job());
+                let result = job(&reply);
+                let _ = reply.send(result);
             });
             let gone = || io::Error::other("the threads of the directory have ended");
             jobs.send(job).await.map_err(|_| gone())?;

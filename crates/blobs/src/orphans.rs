@@ -113,7 +113,8 @@ impl Blobs {
     pub async fn remove_stray(&self, file: &StrayFile) -> Result<()> {
         let Place::File(layout) = file.copy.place else { return Ok(()) };
         let Some(member) = self.inner.member(file.copy.directory) else { return Ok(()) };
-        Ok(member.volume.remove(&file_name(file.blob, layout)).await?)
+        member.volume.remove(&file_name(file.blob, layout)).await?;
+        Ok(())
     }
 
     /// The cursor itself, or the start of the next directory if its directory does not answer.

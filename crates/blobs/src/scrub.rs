@@ -129,7 +129,8 @@ impl Blobs {
         if member.volume.is_failed() {
             return Ok(());
         }
-        Ok(member.volume.remove(&key.segment.file()).await?)
+        member.volume.remove(&key.segment.file()).await?;
+        Ok(())
     }
 
     /// The records of a segment from offset `from` on (0, or the page before's `next`).

@@ -60,7 +60,8 @@ impl Blobs {
         let answer = probe(volume, &name).await;
         volume.close(&name);
         let removed = volume.remove(&name).await;
-        answer.and(removed)?;
+        answer?;
+        removed?;
         volume.refresh_space().await;
         volume.recover();
         Ok(())

@@ -24,7 +24,7 @@ const READ_ERRORS_MAX: u32 = 16;
 const SLOW_PENALTY: Duration = Duration::from_secs(10);
 
 /// Time limits that an operation may take on a disk that is busy with others.
-const BUSY_ROUNDS: u32 = 4;
+const BUSY_ROUNDS: usize = 4;
 
 /// How often the pause before a failed directory is tried again doubles.
 const RETRY_DOUBLINGS: u32 = 7;
@@ -343,12 +343,12 @@ impl Volume {
         }
     }
 
-    /// Removes a file; one that is not there is fine.
-    pub async fn remove(&self, file: &str) -> io::Result<()> {
+    /// Removes a file. Whether it was there.
+    pub async fn remove(&self, file: &str) -> io::Result<bool> {
         let operation = self.disk().map(|disk| disk.remove(file));
         match self.tolerating(Kind::Change, "remove", operation).await {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            result => result,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            result => result.map(|()| true),
         }
     }
 
@@ -432,7 +432,7 @@ impl Volume {
     /// Waits for the disk, but not for ever.
     ///
     /// A disk that finishes others of the kind meanwhile, or steps of this one, is busy, not broken:
-    /// then only this operation is given up, and only after several times the limit.
+    /// then only this operation is given up, and only after several times the limit for each step.
     async fn bounded<T>(
         &self,
         kind: Kind,
@@ -441,7 +441,7 @@ impl Volume {
     ) -> io::Result<T> {
         let mut operation = operation?;
         let progress = self.progress(kind);
-        for _ in 0..BUSY_ROUNDS {
+        for _ in 0..BUSY_ROUNDS.saturating_mul(what.len()) {
             if let Ok(result) = timeout(self.operation_timeout, &mut operation).await {
                 progress.note();
                 if result.as_ref().is_err_and(|error| error.kind() != io::ErrorKind::NotFound) {
