@@ -35,8 +35,8 @@ impl Lane {
         Ok(Self { jobs })
     }
 
-    /// Does `job` on a thread of the lane, also if the answer is no longer waited for; `job` can ask
-    /// whether it is.
+    /// Does `job` on a thread of the lane, also if the answer is no longer waited for. It can ask
+    /// whether that is so.
     pub fn run<T: Send + 'static>(
         &self,
         job: impl FnOnce(&Asker<T>) -> io::Result<T> + Send + 'static,

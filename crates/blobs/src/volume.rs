@@ -431,8 +431,9 @@ impl Volume {
 
     /// Waits for the disk, but not for ever.
     ///
-    /// A disk that finishes others of the kind meanwhile, or steps of this one, is busy, not broken:
-    /// then only this operation is given up, and only after several times the limit for each step.
+    /// A disk that finishes others of the kind meanwhile, or steps of this one, is busy, not
+    /// broken: then only this operation is given up, and only after several times the limit for
+    /// each step.
     async fn bounded<T>(
         &self,
         kind: Kind,
