@@ -20,7 +20,7 @@ use crate::volume::Volume;
 /// Stores copies by `store`, until the blob has all its copies or no directory is left to try.
 ///
 /// - `held`: directories that have a copy already. Returns only the new copies.
-pub(crate) async fn store_copies<T, E, F: Future<Output = Result<T, E>>>(
+async fn store_copies<T, E, F: Future<Output = Result<T, E>>>(
     inner: &Inner,
     wanted: &Wanted,
     blob: BlobId,
@@ -78,10 +78,24 @@ pub(crate) async fn append_record(
     Ok(stored)
 }
 
-/// Writes a file of a large blob to so many directories that it has all its copies.
+/// Appends `parts` to all files of a large blob; the copies that are still good after it. The first
+/// parts are written to so many directories that the blob has all its copies.
 ///
-/// - `parts`: what each file begins with, or all that is in it, as `end` says.
-pub(crate) async fn begin_files(
+/// - `copies`: `None` before the first parts.
+pub(crate) async fn write_files(
+    inner: &Inner,
+    wanted: &Wanted,
+    blob: BlobId,
+    copies: Option<Vec<FileCopy>>,
+    parts: Vec<Bytes>,
+    end: End,
+) -> Result<Vec<FileCopy>> {
+    let Some(copies) = copies else { return begin_files(inner, wanted, blob, parts, end).await };
+    let write = |copy: FileCopy| copy.write(parts.clone(), end);
+    Ok(join_all(copies.into_iter().map(write)).await.into_iter().flatten().collect())
+}
+
+async fn begin_files(
     inner: &Inner,
     wanted: &Wanted,
     blob: BlobId,

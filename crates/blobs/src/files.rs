@@ -64,8 +64,8 @@ pub(crate) struct FileCopy {
     blob: BlobId,
     /// What it is called now.
     name: String,
-    /// What it may be called, once it was to be renamed, and what stood there.
-    renaming: Option<(String, Over)>,
+    /// What stood at its final name, once it was to get that.
+    renaming: Option<Over>,
     made: bool,
     end: u64,
     synced: u64,
@@ -119,7 +119,7 @@ impl FileCopy {
         if over == Over::DamagedCopy {
             steps.push(Step::Sync);
         }
-        self.renaming = Some((name.clone(), over));
+        self.renaming = Some(over);
         steps.extend([Step::Rename { to: name.clone() }, Step::Sync]);
         self.volume.change(&self.name, steps).await?;
         self.volume.close(&name);
@@ -141,16 +141,17 @@ impl FileCopy {
 
     /// Removes what was written, as far as the disk lets.
     pub async fn discard(self) {
+        let final_name = file_name(self.blob, FileLayout::Contiguous);
         self.volume.close(&self.name);
-        if let Some((name, _)) = &self.renaming {
-            self.volume.close(name);
+        if self.renaming.is_some() {
+            self.volume.close(&final_name);
         }
         if self.volume.is_failed() {
             return;
         }
         let removed = match (self.volume.remove(&self.name).await, self.renaming) {
             // It has its new name already. What took the place of a damaged copy is whole.
-            (Ok(false), Some((name, Over::Nothing))) => self.volume.remove(&name).await,
+            (Ok(false), Some(Over::Nothing)) => self.volume.remove(&final_name).await,
             (result, _) => result,
         };
         if let Err(error) = removed {

@@ -10,7 +10,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::future::join_all;
 use tokio::task::JoinHandle;
 
-use crate::copying::{append_record, begin_files, enough_or_discarded, store_missing_copies};
+use crate::copying::{append_record, enough_or_discarded, store_missing_copies, write_files};
 use crate::error::{Error, Result};
 use crate::files::{End, FileCopy, Over};
 use crate::format::{DESCRIPTION_BYTES_MAX, FileEncoder, PAGE_BYTES, Record};
@@ -193,10 +193,7 @@ impl LargeWriter {
         let (inner, wanted, blob) = (Arc::clone(&self.inner), self.wanted.clone(), self.blob);
         let copies = self.copies.take();
         self.step = Some(self.inner.runtime.spawn(async move {
-            let copies = match copies {
-                None => begin_files(&inner, &wanted, blob, parts, End::Open).await,
-                Some(copies) => Ok(write_to_all(copies, parts, End::Open).await),
-            };
+            let copies = write_files(&inner, &wanted, blob, copies, parts, End::Open).await;
             drop(held);
             copies
         }));
@@ -234,14 +231,12 @@ impl LargeWriter {
         let (inner, wanted, blob) = (Arc::clone(&self.inner), self.wanted.clone(), self.blob);
         let (copies, description) = (self.copies.take(), description.clone());
         self.step = Some(self.inner.runtime.spawn(async move {
-            let Some(copies) = copies else {
-                let copies =
-                    begin_files(&inner, &wanted, blob, end, End::Durable(Over::Nothing)).await;
-                drop(held);
-                return copies;
-            };
-            let copies = write_to_all(copies, end, End::Durable(Over::Nothing)).await;
+            let (whole, durable) = (copies.is_none(), End::Durable(Over::Nothing));
+            let copies = write_files(&inner, &wanted, blob, copies, end, durable).await?;
             drop(held);
+            if whole {
+                return Ok(copies);
+            }
             let (wish, copies_at) = (wanted.copies, places(&copies));
             let known = Location { blob, size_bytes, wish, copies: copies_at };
             let copies = store_missing_copies(&inner, &wanted, &known, &description, copies).await;
@@ -270,11 +265,6 @@ impl Drop for LargeWriter {
 
 fn places(copies: &[FileCopy]) -> Vec<CopyAt> {
     copies.iter().map(FileCopy::at).collect()
-}
-
-async fn write_to_all(copies: Copies, parts: Vec<Bytes>, end: End) -> Copies {
-    let write = |copy: FileCopy| copy.write(parts.clone(), end);
-    join_all(copies.into_iter().map(write)).await.into_iter().flatten().collect()
 }
 
 #[cfg(test)]
