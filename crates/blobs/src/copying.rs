@@ -17,23 +17,22 @@ use crate::reader::BlobReader;
 use crate::store::{Inner, Member};
 use crate::volume::Volume;
 
-/// Stores copies by `store`, until the blob has all its copies or no directory is left to try.
+/// Stores copies by `store`, until the blob has `most` or no directory is left to try.
 ///
 /// - `held`: directories that have a copy already. Returns only the new copies.
 async fn store_copies<T, E, F: Future<Output = Result<T, E>>>(
     inner: &Inner,
-    wanted: &Wanted,
+    region: &str,
     blob: BlobId,
-    held: &[DirectoryId],
+    (most, held): (usize, &[DirectoryId]),
     store: impl Fn(Arc<Member>) -> F,
 ) -> Vec<T> {
-    let (most, _) = inner.copies(wanted);
     let mut holders = held.to_vec();
     let mut tried = HashSet::new();
     let mut stored = Vec::new();
     while holders.len() < most && inner.check_open().is_ok() {
         let missing = most - holders.len();
-        let chosen = inner.choose(&wanted.region, blob, missing, &holders, &tried).await;
+        let chosen = inner.choose(region, blob, missing, &holders, &tried).await;
         if chosen.is_empty() {
             break;
         }
@@ -73,8 +72,9 @@ pub(crate) async fn append_record(
             io::Result::Ok(CopyAt { directory: member.volume.id(), place })
         }
     };
-    let stored = store_copies(inner, wanted, record.blob, held, append).await;
-    inner.check_enough(wanted, held.len() + stored.len())?;
+    let (most, needed) = inner.copies(wanted);
+    let stored = store_copies(inner, &wanted.region, record.blob, (most, held), append).await;
+    inner.check_enough(&wanted.region, held.len() + stored.len(), needed)?;
     Ok(stored)
 }
 
@@ -109,24 +109,27 @@ async fn begin_files(
             FileCopy::new(volume, blob, inner.incarnation, attempt)?.write(parts, end).await
         }
     };
-    let copies = store_copies(inner, wanted, blob, &[], begin).await;
-    enough_or_discarded(inner, wanted, copies).await
+    let (most, needed) = inner.copies(wanted);
+    let copies = store_copies(inner, &wanted.region, blob, (most, &[]), begin).await;
+    enough_or_discarded(inner, &wanted.region, copies, needed).await
 }
 
 /// All `copies`, unless the blob must have more.
-pub(crate) async fn enough_or_discarded(
+async fn enough_or_discarded(
     inner: &Inner,
-    wanted: &Wanted,
+    region: &str,
     copies: Vec<FileCopy>,
+    needed: usize,
 ) -> Result<Vec<FileCopy>> {
-    if let Err(error) = inner.check_enough(wanted, copies.len()) {
+    if let Err(error) = inner.check_enough(region, copies.len(), needed) {
         join_all(copies.into_iter().map(FileCopy::discard)).await;
         return Err(error);
     }
     Ok(copies)
 }
 
-/// Copies a large blob to further directories until it has all its copies or none is left to try.
+/// Copies a large blob to further directories until it has all its copies or none is left to try;
+/// all its copies then.
 ///
 /// `known` says where the good copies are; `copies` are the same, as files of this writer.
 pub(crate) async fn store_missing_copies(
@@ -135,17 +138,18 @@ pub(crate) async fn store_missing_copies(
     known: &Location,
     description: &Bytes,
     mut copies: Vec<FileCopy>,
-) -> Vec<FileCopy> {
-    if copies.is_empty() {
-        return copies;
-    }
+) -> Result<Vec<FileCopy>> {
+    let (most, needed) = inner.copies(wanted);
     let held: Vec<_> = copies.iter().map(|copy| copy.volume.id()).collect();
     let copy = |member: Arc<Member>| async move {
         let volume = Arc::clone(&member.volume);
         copy_file(inner, known, description, volume, Over::Nothing).await
     };
-    copies.extend(store_copies(inner, wanted, known.blob, &held, copy).await);
-    copies
+    if !held.is_empty() {
+        let count = (most, &*held);
+        copies.extend(store_copies(inner, &wanted.region, known.blob, count, copy).await);
+    }
+    enough_or_discarded(inner, &wanted.region, copies, needed).await
 }
 
 /// Writes one more file of a large blob, durably, from verified chunks of the other copies.

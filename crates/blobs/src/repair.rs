@@ -163,7 +163,7 @@ impl Blobs {
         self.inner.check_open()?;
         let inner = &self.inner;
         let aim = wanted_of(inner, location).ok_or(Error::Unavailable(location.blob))?;
-        let (wanted, _) = inner.copies(&aim);
+        let (wanted, needed) = inner.copies(&aim);
         let mut copies = keep;
         while copies.len() < wanted {
             let held: Vec<_> = copies.iter().map(|copy| copy.directory).collect();
@@ -184,7 +184,7 @@ impl Blobs {
                 Err(error) => return Err(error),
             }
         }
-        inner.check_enough(&aim, copies.len())?;
+        inner.check_enough(&aim.region, copies.len(), needed)?;
         Ok(Location { copies, ..location.clone() })
     }
 

@@ -306,7 +306,8 @@ impl Inner {
         self.attempts.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// How many copies a blob shall have, and how many it must have.
+    /// How many copies a blob shall have, and how many it must have. To be asked once for each
+    /// attempt: directories come and go meanwhile.
     pub fn copies(&self, wanted: &Wanted) -> (usize, usize) {
         let directories = || self.most_copies(&wanted.region).min(2);
         let usual = self.settings.copies.unwrap_or_else(directories).max(1);
@@ -364,14 +365,13 @@ impl Inner {
         picked.iter().filter_map(|i| Some(Arc::clone(with_room.get(*i)?.0))).collect()
     }
 
-    /// An error if a blob must have more than so many copies.
-    pub fn check_enough(&self, wanted: &Wanted, copies: usize) -> Result<()> {
-        let (_, needed) = self.copies(wanted);
-        if copies >= needed {
+    /// An error if only `possible` of the `needed` copies were stored.
+    pub fn check_enough(&self, region: &str, possible: usize, needed: usize) -> Result<()> {
+        if possible >= needed {
             return Ok(());
         }
         self.check_open()?;
-        Err(self.too_few(&wanted.region, copies, needed))
+        Err(self.too_few(region, possible, needed))
     }
 
     /// Why only `possible` copies were stored.

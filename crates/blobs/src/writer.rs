@@ -10,7 +10,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::future::join_all;
 use tokio::task::JoinHandle;
 
-use crate::copying::{append_record, enough_or_discarded, store_missing_copies, write_files};
+use crate::copying::{append_record, store_missing_copies, write_files};
 use crate::error::{Error, Result};
 use crate::files::{End, FileCopy, Over};
 use crate::format::{DESCRIPTION_BYTES_MAX, FileEncoder, PAGE_BYTES, Record};
@@ -212,7 +212,10 @@ impl LargeWriter {
             }
         }
         match &self.copies {
-            Some(copies) if copies.is_empty() => self.inner.check_enough(&self.wanted, 0),
+            Some(copies) if copies.is_empty() => {
+                let (_, needed) = self.inner.copies(&self.wanted);
+                self.inner.check_enough(&self.wanted.region, 0, needed)
+            }
             _ => Ok(()),
         }
     }
@@ -239,8 +242,7 @@ impl LargeWriter {
             }
             let (wish, copies_at) = (wanted.copies, places(&copies));
             let known = Location { blob, size_bytes, wish, copies: copies_at };
-            let copies = store_missing_copies(&inner, &wanted, &known, &description, copies).await;
-            enough_or_discarded(&inner, &wanted, copies).await
+            store_missing_copies(&inner, &wanted, &known, &description, copies).await
         }));
         self.settle().await?;
         Ok(places(&self.copies.take().unwrap_or_default()))

@@ -141,6 +141,35 @@ async fn a_directory_that_is_added_takes_blobs_and_raises_the_copies_of_a_lone_o
     assert_eq!(new.copies.len(), 2);
 }
 
+/// Whenever it comes, a blob on its way is stored: by the rule that held before, or by the new one.
+#[tokio::test(start_paused = true)]
+async fn a_directory_that_is_added_meanwhile_fails_no_write() {
+    let step = Duration::from_secs(1);
+    let mut found = HashSet::new();
+    for (size, moment) in [SMALL, 500_000, LARGE].iter().flat_map(|size| (0..8).map(|m| (*size, m)))
+    {
+        let case = format!("{size} bytes, in step {moment}");
+        let mut machine = Machine::new(1, 1);
+        let blobs = machine.start().await;
+        let content = content(moment, size);
+        machine.disks[0].set_delay(step);
+        let add = async {
+            tokio::time::sleep(step * moment as u32 + step / 2).await;
+            let disk = SimDisk::new(9, &Power::default());
+            let added = Directory::with_disk(identity(1), std::sync::Arc::new(disk));
+            blobs.add(added).await.unwrap();
+        };
+        let (location, ()) = tokio::join!(put(&blobs, BlobId([1; 16]), &content), add);
+        let location = location.expect(&case);
+        found.insert(location.copies.len());
+        let settled = blobs.settle(&location).await.expect(&case);
+        assert_eq!(settled.copies.len(), 2, "{case}");
+        assert!(all_intact(&blobs, &settled).await, "{case}");
+        assert_eq!(get(&blobs, &settled).await.unwrap(), content, "{case}");
+    }
+    assert_eq!(found, HashSet::from([1, 2]), "before and after the end of a write");
+}
+
 #[tokio::test]
 async fn copies_that_are_too_many_are_given_up_but_never_the_last_that_answers() {
     let mut machine = Machine::new(3, 1);
