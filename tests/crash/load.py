@@ -170,6 +170,13 @@ class Writer:
             yield lambda: self._delete_version(where, self._state(where))
             yield lambda: self._in_parts(where, self._state(where), 300 * KIB, finish=False)
 
+    def further_keys(self):
+        """Yields a put of each other key, small and large by turns."""
+        for number in range(1, KEYS_PER_WRITER):
+            where = (self.load.plain, f"{self.name}/{number}")
+            size = 300 * KIB if number % 2 else 100
+            yield lambda where=where, size=size: self._put(where, self._state(where), size=size)
+
     def _some_key(self) -> str:
         return f"{self.name}/{self.chance.randrange(KEYS_PER_WRITER)}"
 

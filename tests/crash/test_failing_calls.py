@@ -43,7 +43,7 @@ def sweep(victim: Victim, fault: str, directory: str, for_ever: bool):
     victim.faults.count(KINDS[kind], inside)
     victim.live("count")
     if kind == "read":
-        check(victim.load)
+        victim.look("count")
     assert not victim.refused, "nothing was to fail yet"
     total = victim.faults.counted
     struck = 0
@@ -53,7 +53,7 @@ def sweep(victim: Victim, fault: str, directory: str, for_ever: bool):
         victim.live(f"{fault}/{number}")
         assert not victim.died(0)
         if kind == "read":
-            check(victim.load)
+            victim.look(f"look/{number}")
         if kind == "unlink":
             victim.wait_for_call(number)
         struck += victim.faults.struck

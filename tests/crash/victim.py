@@ -4,6 +4,7 @@ import os
 import random
 import signal
 import time
+from collections.abc import Callable, Iterator
 
 from crash.check import check
 from crash.faults import Faults
@@ -54,10 +55,18 @@ class Victim:
 
         What was refused may have happened: that is open until the next start.
         """
+        self._make(Writer.all_kinds, salt)
+
+    def look(self, salt: str):
+        """Stores so many objects that each directory has some, and reads them all."""
+        self._make(Writer.further_keys, salt)
+        check(self.load)
+
+    def _make(self, changes: Callable[[Writer], Iterator[Callable]], salt: str):
         chance = random.Random(f"{SEED}/{salt}")
         with Speaker(self.server.endpoint) as speaker:
             try:
-                for change in Writer(self.load, speaker, 0, chance).all_kinds():
+                for change in changes(Writer(self.load, speaker, 0, chance)):
                     change()
             except Refused as error:
                 self.refused.append(error)
