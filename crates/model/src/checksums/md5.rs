@@ -4,8 +4,10 @@
 //! Source: RFC 1321.
 
 use std::array;
+use std::hint::black_box;
+use std::num::Wrapping;
+use std::ops::{Add, BitAnd, BitOr, BitXor};
 
-use md5::block_api::compress;
 use multiversion::multiversion;
 use wide::u32x8;
 
@@ -26,7 +28,18 @@ impl Blockwise for Blocks {
     const LANES: usize = LANES;
 
     fn mix(state: &mut Self::State, blocks: &[Block]) {
-        compress(state, blocks);
+        // Each step waits for the one before. What else it adds is to be added up by then, but a
+        // compiler that sees through all of it adds in another order, and a fifth more slowly.
+        let zero = Wrapping(black_box(0));
+        let mut now = state.map(Wrapping);
+        for block in blocks {
+            let mut words = [Wrapping(0); 16];
+            for (word, bytes) in words.iter_mut().zip(block.as_chunks().0) {
+                word.0 = u32::from_le_bytes(*bytes);
+            }
+            mix(&mut now, &words, zero);
+        }
+        *state = now.map(|word| word.0);
     }
 
     fn mix_all(streams: &mut [(&mut Self::State, &[Block])]) {
@@ -65,7 +78,7 @@ fn mix_lanes(state: &mut [u32x8; 4], inputs: &[&[Block]; LANES]) {
     let mut now = *state;
     let blocks = inputs.first().map_or(0, |blocks| blocks.len());
     for number in 0..blocks {
-        mix(&mut now, &words(inputs, number));
+        mix(&mut now, &words(inputs, number), u32x8::ZERO);
     }
     *state = now;
 }
@@ -129,56 +142,110 @@ const SINES: [u32; 64] = [
     0x6fa87e4f, 0xfe2ce6e0, 0xa3014314, 0x4e0811a1, 0xf7537e82, 0xbd3af235, 0x2ad7d2bb, 0xeb86d391,
 ];
 
+/// A word of one stream, or of several in the lanes of a register. Sums wrap.
+trait Word:
+    Copy + Add<Output = Self> + BitAnd<Output = Self> + BitOr<Output = Self> + BitXor<Output = Self>
+{
+    /// The same number in every lane.
+    fn every(number: u32) -> Self;
+
+    fn turned(self, by: u32) -> Self;
+
+    /// Adds the bits of `b` where `d` has ones, and those of `c` elsewhere.
+    fn plus_chosen(self, b: Self, c: Self, d: Self, zero: Self) -> Self;
+}
+
+impl Word for u32x8 {
+    #[inline(always)]
+    fn every(number: u32) -> Self {
+        Self::splat(number)
+    }
+
+    #[inline(always)]
+    fn turned(self, by: u32) -> Self {
+        (self << by) | (self >> (32 - by))
+    }
+
+    #[inline(always)]
+    fn plus_chosen(self, b: Self, c: Self, d: Self, _zero: Self) -> Self {
+        // One step where registers fold three words at once.
+        self + (c ^ (d & (b ^ c)))
+    }
+}
+
+impl Word for Wrapping<u32> {
+    #[inline(always)]
+    fn every(number: u32) -> Self {
+        Self(number)
+    }
+
+    #[inline(always)]
+    fn turned(self, by: u32) -> Self {
+        Self(self.0.rotate_left(by))
+    }
+
+    #[inline(always)]
+    fn plus_chosen(self, b: Self, c: Self, d: Self, zero: Self) -> Self {
+        // `b` is the newest: all else is done before.
+        ((self + (c & !d)) ^ zero) + (b & d)
+    }
+}
+
 /// Mixes a block of every lane into its state.
+///
+/// - `zero`: zero, whether the compiler knows or not.
 #[inline(always)]
-fn mix(state: &mut [u32x8; 4], words: &[u32x8; 16]) {
+fn mix<W: Word>(state: &mut [W; 4], words: &[W; 16], zero: W) {
     let mut now = *state;
-    // Of 16 steps each: which word comes with a step, and how the state is folded.
-    now = round(now, words, 0, |step| step, |b, c, d| d ^ (b & (c ^ d)));
-    now = round(now, words, 1, |step| 5 * step + 1, |b, c, d| c ^ (d & (b ^ c)));
-    now = round(now, words, 2, |step| 3 * step + 5, |b, c, d| b ^ c ^ d);
-    now = round(now, words, 3, |step| 7 * step, |b, c, d| c ^ (b | (d ^ u32x8::MAX)));
+    let ones = W::every(u32::MAX);
+    // Of 16 steps each: which word comes with a step, and how the state is folded into a sum.
+    now = round(now, words, (0, zero), |step| step, |sum, b, c, d| sum + (d ^ (b & (c ^ d))));
+    now = round(
+        now,
+        words,
+        (1, zero),
+        |step| 5 * step + 1,
+        |sum, b, c, d| sum.plus_chosen(b, c, d, zero),
+    );
+    now = round(now, words, (2, zero), |step| 3 * step + 5, |sum, b, c, d| sum + (b ^ (c ^ d)));
+    now =
+        round(now, words, (3, zero), |step| 7 * step, |sum, b, c, d| sum + (c ^ (b | (d ^ ones))));
     for (state, now) in state.iter_mut().zip(now) {
-        *state += now;
+        *state = *state + now;
     }
 }
 
 #[inline(always)]
-fn round(
-    mut state: [u32x8; 4],
-    words: &[u32x8; 16],
-    number: usize,
+fn round<W: Word>(
+    mut state: [W; 4],
+    words: &[W; 16],
+    (number, zero): (usize, W),
     word: impl Fn(usize) -> usize,
-    fold: impl Fn(u32x8, u32x8, u32x8) -> u32x8,
-) -> [u32x8; 4] {
+    fold: impl Fn(W, W, W, W) -> W,
+) -> [W; 4] {
     // No loop: everything but the state is to be known when this is compiled.
-    state = four_steps(state, words, (number, 0), &word, &fold);
-    state = four_steps(state, words, (number, 4), &word, &fold);
-    state = four_steps(state, words, (number, 8), &word, &fold);
-    four_steps(state, words, (number, 12), &word, &fold)
+    state = four_steps(state, words, (number, 0, zero), &word, &fold);
+    state = four_steps(state, words, (number, 4, zero), &word, &fold);
+    state = four_steps(state, words, (number, 8, zero), &word, &fold);
+    four_steps(state, words, (number, 12, zero), &word, &fold)
 }
 
 #[inline(always)]
-fn four_steps(
-    [mut a, mut b, mut c, mut d]: [u32x8; 4],
-    words: &[u32x8; 16],
-    (round, first): (usize, usize),
+fn four_steps<W: Word>(
+    [mut a, mut b, mut c, mut d]: [W; 4],
+    words: &[W; 16],
+    (round, first, zero): (usize, usize, W),
     word: &impl Fn(usize) -> usize,
-    fold: &impl Fn(u32x8, u32x8, u32x8) -> u32x8,
-) -> [u32x8; 4] {
+    fold: &impl Fn(W, W, W, W) -> W,
+) -> [W; 4] {
     let [turn_a, turn_d, turn_c, turn_b] = *TURNS.get(round).unwrap_or(&[0; 4]);
-    let add = |to: u32x8, step: usize| {
-        let sine = u32x8::splat(*SINES.get(16 * round + first + step).unwrap_or(&0));
-        to + sine + *words.get(word(first + step) % 16).unwrap_or(&u32x8::ZERO)
+    let add = |to: W, step: usize| {
+        let sine = W::every(*SINES.get(16 * round + first + step).unwrap_or(&0));
+        (to + sine + *words.get(word(first + step) % 16).unwrap_or(&sine)) ^ zero
     };
-    a = b + turned(add(a, 0) + fold(b, c, d), turn_a);
-    d = a + turned(add(d, 1) + fold(a, b, c), turn_d);
-    c = d + turned(add(c, 2) + fold(d, a, b), turn_c);
-    b = c + turned(add(b, 3) + fold(c, d, a), turn_b);
+    a = b + fold(add(a, 0), b, c, d).turned(turn_a);
+    d = a + fold(add(d, 1), a, b, c).turned(turn_d);
+    c = d + fold(add(c, 2), d, a, b).turned(turn_c);
+    b = c + fold(add(b, 3), c, d, a).turned(turn_b);
     [a, b, c, d]
-}
-
-#[inline(always)]
-fn turned(word: u32x8, by: u32) -> u32x8 {
-    (word << by) | (word >> (32 - by))
 }
