@@ -241,7 +241,7 @@ fn four_steps<W: Word>(
     let [turn_a, turn_d, turn_c, turn_b] = *TURNS.get(round).unwrap_or(&[0; 4]);
     let add = |to: W, step: usize| {
         let sine = W::every(*SINES.get(16 * round + first + step).unwrap_or(&0));
-        (to + sine + *words.get(word(first + step) % 16).unwrap_or(&sine)) ^ zero
+        (to + sine + *words.get(word(first + step) % 16).unwrap_or(&zero)) ^ zero
     };
     a = b + fold(add(a, 0), b, c, d).turned(turn_a);
     d = a + fold(add(d, 1), a, b, c).turned(turn_d);
